@@ -1,0 +1,128 @@
+"""Every error that flightrec raises on purpose, in one tree.
+
+::
+
+    FlightrecError
+    ├── OptionError (ValueError)            a constructor argument cannot be what it is
+    ├── InputError (ValueError)             a logged or saved value; nothing of it was stored
+    │   ├── UnknownFieldError (TypeError)   a keyword that log() does not know
+    │   ├── StreamTypeError (TypeError)     another dtype than the stream's, or one HDF5 has no place for
+    │   ├── StreamShapeError                another row shape than the stream's
+    │   ├── InvalidNameError                a name HDF5 cannot hold, or one the layout keeps for itself
+    │   ├── AmbiguousSpikesError            a spike list that could be dense or indices
+    │   └── RowTooLargeError                one row does not fit the ring
+    ├── StateError (RuntimeError)           the call does not fit the state of the recording
+    │   ├── NoEpisodeError                  log() before start_episode()
+    │   ├── ClosedError                     anything after close()
+    │   └── DuplicateError (ValueError)     saved once per file, or an episode id used twice
+    ├── RingFullError (RuntimeError)        on_full="raise" and no block is free
+    ├── RecordingLockedError (OSError)      another process writes this recording
+    ├── WriteError (OSError)                the writer could not store what it was given
+    └── ReadError (ValueError)              a recording cannot be read
+        ├── DamagedError                    bytes do not say what they must
+        └── RepairError                     a killed recording could not be brought back
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FlightrecError(Exception):
+    """Base of every error flightrec raises on purpose."""
+
+
+class OptionError(FlightrecError, ValueError):
+    """A constructor argument cannot be what it is."""
+
+
+class InputError(FlightrecError, ValueError):
+    """A value given to a recording was refused before anything of it was stored.
+
+    Attributes
+    ----------
+    stream : str
+        Path of the stream within its episode, for instance ``"behavior/x"``.
+    step : int or None
+        The timestep of the call, where there was one.
+    expected, got : str
+        What the stream takes, and what came.
+    """
+
+    def __init__(
+        self, stream: str, expected: str, got: str, *, step: Any = None, hint: str = ""
+    ) -> None:
+        self.stream, self.step, self.expected, self.got, self.hint = (
+            stream,
+            step,
+            expected,
+            got,
+            hint,
+        )
+        where = stream if step is None else f"{stream} at timestep {step}"
+        text = f"{where}: expected {expected}, got {got}"
+        super().__init__(f"{text}. {hint}" if hint else text)
+
+
+class UnknownFieldError(InputError, TypeError):
+    """A keyword that ``log()`` does not know; storing the rest would drop it silently."""
+
+
+class StreamTypeError(InputError, TypeError):
+    """A value of another dtype than its stream's, or of one that HDF5 has no place for."""
+
+
+class StreamShapeError(InputError):
+    """A row of another shape than its stream's."""
+
+
+class InvalidNameError(InputError):
+    """A name that HDF5 cannot hold or that the layout keeps for itself."""
+
+
+class AmbiguousSpikesError(InputError):
+    """A spike list that could be a dense vector or a list of neuron indices."""
+
+
+class RowTooLargeError(InputError):
+    """One row, event or weight change is larger than a block of the ring."""
+
+
+class StateError(FlightrecError, RuntimeError):
+    """The call does not fit the state of the recording."""
+
+
+class NoEpisodeError(StateError):
+    """``log()`` without an active episode."""
+
+
+class ClosedError(StateError):
+    """A call on a recording that has been closed."""
+
+
+class DuplicateError(StateError, ValueError):
+    """Something that is saved once per file, or an episode id that is taken."""
+
+
+class RingFullError(FlightrecError, RuntimeError):
+    """No block of the ring is free and ``on_full="raise"`` was asked for."""
+
+
+class RecordingLockedError(FlightrecError, OSError):
+    """Another living process writes this recording."""
+
+
+class WriteError(FlightrecError, OSError):
+    """The writer could not store what it was given; its cause is chained."""
+
+
+class ReadError(FlightrecError, ValueError):
+    """A recording cannot be read."""
+
+
+class DamagedError(ReadError):
+    """Stored bytes do not say what they must."""
+
+
+class RepairError(ReadError):
+    """A killed recording could not be brought back; nothing was changed."""

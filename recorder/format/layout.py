@@ -1,0 +1,68 @@
+"""Where things stand in a recording: paths, attribute names and the format version.
+
+The written specification is ``README.md`` beside this file; this module is its only copy in code.
+"""
+
+from __future__ import annotations
+
+FORMAT = "flightrec"
+FORMAT_VERSION = "1.0"
+SCHEMA_VERSION = "1.0.0"
+
+DATA_FILE = "experiment_data.h5"
+RING_SUFFIX = ".ring"
+JOURNAL_SUFFIX = ".journal"
+LOCK_SUFFIX = ".lock"
+
+METADATA = "metadata"
+CONFIG = "config"
+RUNTIME = "runtime"
+GIT_INFO = "git_info"
+CODE_SNAPSHOT = "code_snapshot"
+NETWORK = "network_structure"
+NEURONS = "neurons"
+CONNECTIONS = "connections"
+WEIGHTS = "initial_weights"
+EPISODES = "episodes"
+CHECKPOINTS = "checkpoints"
+ROOT_GROUPS = (METADATA, CONFIG, RUNTIME, NETWORK, EPISODES, CHECKPOINTS)
+
+NEURAL = "neural_states"
+SPIKES = "spikes"
+BEHAVIOR = "behavior"
+REWARDS = "rewards"
+WEIGHT_CHANGES = "weight_changes"
+EVENTS = "events"
+EPISODE_GROUPS = (NEURAL, SPIKES, BEHAVIOR, REWARDS, WEIGHT_CHANGES, EVENTS)
+FINAL_STATE = "final_state"
+
+TIMESTEPS = "timesteps"
+OWN_TIMESTEPS = "_timesteps"
+"""Suffix of a stream's own timesteps, where it does not share its group's."""
+
+COMMITTED = "committed"
+"""Counters of a running episode; absent once the episode has ended and shapes are exact."""
+COUNTER = "counter"
+"""Attribute of a dataset: its index in ``COMMITTED``."""
+
+DOCUMENT = "json"
+ATTRIBUTE_LIMIT = 32 * 1024
+"""A document above this many bytes is a dataset, below it an attribute."""
+
+ENCODING = "format"
+SPIKES_INTERVALS = "intervals"
+SPIKES_EVENTS = "events"
+REWARDS_RUNS = "runs"
+REWARDS_VALUES = "values"
+TABLE = "table"
+EVENTS_JSON = "json"
+WEIGHTS_CSR = "csr"
+WEIGHTS_DENSE_1D = "dense_1d"
+WEIGHTS_COLUMNS = "columns"
+
+RUNNING, COMPLETED, RECOVERED, INTERRUPTED = "running", "completed", "recovered", "interrupted"
+
+
+def episode_path(episode_id: int) -> str:
+    """Path of an episode's group: four digits, more when they are needed."""
+    return f"{EPISODES}/episode_{episode_id:04d}"
