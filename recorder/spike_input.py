@@ -1,0 +1,174 @@
+"""Spikes as users give them: dense vectors, or neuron indices that were declared as such."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recorder.admission import as_array, describe
+from recorder.errors import AmbiguousSpikesError, InputError, StreamShapeError, StreamTypeError
+
+SPIKES = "spikes"
+DENSE, INDICES = "dense", "indices"
+_HOW = (
+    "say which: spikes=SpikeIndices(ids, n_neurons=N) or DataExporter(..., spike_format='indices', n_neurons=N) "
+    "for indices; a bool array, or spike_format='dense', for one entry per neuron"
+)
+
+
+class SpikeIndices:
+    """Neuron indices of one step's spikes, said to be indices.
+
+    Parameters
+    ----------
+    indices : array_like of int, shape (spikes,)
+        Distinct indices of the neurons that fired, in any order; stored as a set.
+    n_neurons : int, optional
+        How many neurons there are; needed where neither the exporter nor the network structure says so.
+    """
+
+    __slots__ = ("indices", "n_neurons")
+
+    def __init__(self, indices: ArrayLike, n_neurons: int | None = None) -> None:
+        self.indices = indices
+        self.n_neurons = n_neurons
+
+    def __repr__(self) -> str:
+        return f"SpikeIndices({self.indices!r}, n_neurons={self.n_neurons})"
+
+
+@dataclass(frozen=True, slots=True)
+class SpikeType:
+    """What an episode's spikes are: fixed by the first that came.
+
+    ``form`` is ``"dense"`` (rows of ``dtype``, one entry per neuron) or ``"indices"`` (sorted int64).
+    """
+
+    form: str
+    dtype: np.dtype[Any]
+    n_neurons: int
+
+    @property
+    def logged_dtype(self) -> str:
+        """The file's ``dtype`` attribute."""
+        return INDICES if self.form == INDICES else self.dtype.str
+
+    @property
+    def graded(self) -> bool:
+        """Whether the entries' values are kept beside their places."""
+        return self.form == DENSE and self.dtype.kind != "b"
+
+    def __str__(self) -> str:
+        if self.form == INDICES:
+            return f"indices of {self.n_neurons} neurons"
+        return f"a dense {self.dtype.name} vector of {self.n_neurons} neurons"
+
+
+def is_empty(value: Any) -> bool:
+    """Whether ``value`` is a dense spike vector without entries, which says nothing at all."""
+    return not isinstance(value, SpikeIndices) and np.ndim(value) == 1 and len(value) == 0
+
+
+def learn_spikes(
+    step: Any, value: Any, *, n_neurons: int | None, spike_format: str
+) -> tuple[SpikeType, NDArray[Any]]:
+    """The type that an episode's first spikes fix, and these spikes as an array of that form.
+
+    Raises
+    ------
+    AmbiguousSpikesError
+        Integers that could be dense or indices.
+    InputError
+        Indices without a known number of neurons, or one of the errors of :func:`admit_spikes`.
+    """
+    if isinstance(value, SpikeIndices) or spike_format == INDICES:
+        count = n_neurons
+        if isinstance(value, SpikeIndices) and value.n_neurons is not None:
+            count = value.n_neurons
+        if count is None:
+            raise InputError(
+                SPIKES,
+                "the number of neurons beside spike indices",
+                "none",
+                step=step,
+                hint="give SpikeIndices(ids, n_neurons=N), DataExporter(..., n_neurons=N), or save the network first",
+            )
+        kind = SpikeType(INDICES, np.dtype(np.int64), int(count))
+        return kind, admit_spikes(kind, step, value)
+    array = as_array(SPIKES, step, value)
+    _require_vector(step, array)
+    if (
+        spike_format != DENSE
+        and array.dtype.kind in "iu"
+        and len(array) != n_neurons
+        and _could_be_indices(array)
+    ):
+        raise AmbiguousSpikesError(
+            SPIKES,
+            "a dense vector or declared indices",
+            f"{np.array2string(array, threshold=8, edgeitems=3)}, which could be either",
+            step=step,
+            hint=_HOW,
+        )
+    kind = SpikeType(DENSE, array.dtype, len(array))
+    return kind, array
+
+
+def admit_spikes(kind: SpikeType, step: Any, value: Any) -> NDArray[Any]:
+    """Later spikes: a dense row ``(neurons,)`` of ``kind.dtype``, or sorted int64 indices ``(spikes,)``.
+
+    Raises
+    ------
+    StreamTypeError, StreamShapeError
+        Another form, dtype or length than the episode's first spikes.
+    InputError
+        Indices that repeat or lie outside the network.
+    """
+    if kind.form == DENSE:
+        if isinstance(value, SpikeIndices):
+            raise StreamTypeError(SPIKES, f"{kind} as before", "SpikeIndices", step=step)
+        array = as_array(SPIKES, step, value)
+        _require_vector(step, array)
+        if array.dtype != kind.dtype:
+            raise StreamTypeError(
+                SPIKES, f"{kind} (fixed by the episode's first spikes)", describe(array), step=step
+            )
+        if len(array) != kind.n_neurons:
+            raise StreamShapeError(
+                SPIKES, f"{kind} (fixed by the episode's first spikes)", describe(array), step=step, hint=_HOW
+            )
+        return array
+    if isinstance(value, SpikeIndices):
+        if value.n_neurons is not None and value.n_neurons != kind.n_neurons:
+            raise StreamShapeError(SPIKES, str(kind), f"indices of {value.n_neurons} neurons", step=step)
+        value = value.indices
+    if np.ndim(value) == 1 and len(value) == 0:
+        return np.empty(0, np.int64)
+    array = as_array(SPIKES, step, value)
+    _require_vector(step, array)
+    if array.dtype.kind not in "iu":
+        raise StreamTypeError(SPIKES, f"{kind}, as integers", describe(array), step=step)
+    ids = np.sort(array)
+    if int(ids[0]) < 0 or int(ids[-1]) >= kind.n_neurons:
+        outside = int(ids[0]) if int(ids[0]) < 0 else int(ids[-1])
+        raise InputError(SPIKES, f"indices from 0 to {kind.n_neurons - 1}", str(outside), step=step)
+    repeated = ids[1:] == ids[:-1]
+    if repeated.any():
+        raise InputError(
+            SPIKES, "distinct indices", f"{int(ids[1:][repeated][0])} more than once", step=step, hint=_HOW
+        )
+    return ids.astype(np.int64)
+
+
+def _require_vector(step: Any, array: NDArray[Any]) -> None:
+    if array.ndim != 1:
+        raise StreamShapeError(SPIKES, "one dimension", describe(array), step=step)
+
+
+def _could_be_indices(array: NDArray[Any]) -> bool:
+    if len(array) == 0 or int(array.min()) < 0:
+        return False
+    return len(np.unique(array)) == len(array)
