@@ -1,0 +1,232 @@
+"""The ring's file: records in a circular arena, in the order in which they were logged.
+
+::
+
+    page 0      <8sIIQ  magic, version, process id, arena bytes
+                24 <Q   published records      32 <Q  finished records      40 <Q  dropped steps
+                64, 96  two slots <QQQI: sequence, offset, length and CRC-32 of the writer's state
+                128 <d  started (Unix time)    136     host name
+    pages 1–8   offset of record n at entry n % 4096
+    page 9 …    the arena
+    after it    the writer's state, twice in turn: what was taken from records but fills no chunk yet
+
+The logging thread publishes a record by storing the count of published ones; the writer finishes
+records by storing its state in the slot that is not in use and then the count of finished ones.
+Both are single stores, so a kill at any instant leaves the one state or the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import socket
+import struct
+import time
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import DamagedError
+from recorder.ring.record import Record, pack_meta, record_bytes
+from recorder.ring.tables import Table
+
+_MAGIC = b"FLTRING\0"
+_VERSION = 1
+_PAGE = 4096
+_ENTRIES = 4096
+_ARENA = _PAGE + 8 * _ENTRIES
+_HEAD, _DONE, _DROPPED, _STARTED, _HOST = 24, 32, 40, 128, 136
+_SLOTS = (64, 96)
+_HEADER = struct.Struct("<8sIIQ")
+_SLOT = struct.Struct("<QQQI")
+
+
+class Ring:
+    """A ring of one recording; :meth:`create` writes it, :meth:`open` reads one that was left."""
+
+    def __init__(self, path: Path, descriptor: int, arena_bytes: int, *, writable: bool) -> None:
+        self.path, self.arena_bytes = path, arena_bytes
+        self._descriptor = descriptor
+        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+        self._map = mmap.mmap(descriptor, _ARENA + arena_bytes, access=access)
+        self._bytes: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
+        self._words: NDArray[np.uint64] = self._bytes[:_PAGE].view(np.uint64)
+        self._directory: NDArray[np.uint64] = self._bytes[_PAGE:_ARENA].view(np.uint64)
+        self._position = 0
+        self._flying: deque[tuple[int, int]] = deque()
+
+    @classmethod
+    def create(cls, path: Path, arena_bytes: int) -> Ring:
+        """A new ring; its space is allocated at once, because a full disk would kill a sparse map's user.
+
+        Raises
+        ------
+        OSError
+            No room, or no permission.
+        """
+        arena_bytes = -(-arena_bytes // _PAGE) * _PAGE
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            _allocate(descriptor, _ARENA + arena_bytes)
+            ring = cls(path, descriptor, arena_bytes, writable=True)
+        except BaseException:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        host = socket.gethostname().encode()[:64]
+        ring._bytes[_HOST : _HOST + len(host)] = np.frombuffer(host, np.uint8)
+        struct.pack_into("<d", ring._map, _STARTED, time.time())
+        _HEADER.pack_into(ring._map, 0, _MAGIC, _VERSION, os.getpid(), arena_bytes)
+        return ring
+
+    @classmethod
+    def open(cls, path: Path) -> Ring:
+        """The ring that a recording left, read-only.
+
+        Raises
+        ------
+        DamagedError
+            The file is no ring, or of another version.
+        """
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head = os.pread(descriptor, _HEADER.size, 0)
+            if len(head) < _HEADER.size or head[:8] != _MAGIC:
+                raise DamagedError(f"{path} is no ring")
+            _, version, _, arena_bytes = _HEADER.unpack(head)
+            if version != _VERSION or os.fstat(descriptor).st_size < _ARENA + arena_bytes:
+                raise DamagedError(f"{path} is cut short or of a version this flightrec does not know")
+            return cls(path, descriptor, arena_bytes, writable=False)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """Process id, host and start (Unix time) of the writer."""
+        pid = _HEADER.unpack_from(self._map, 0)[2]
+        host = bytes(self._bytes[_HOST : _HOST + 64]).rstrip(b"\0").decode(errors="replace")
+        return {"pid": pid, "host": host, "started": struct.unpack_from("<d", self._map, _STARTED)[0]}
+
+    @property
+    def published(self) -> int:
+        """Records published so far."""
+        return int(self._words[_HEAD // 8])
+
+    @property
+    def finished(self) -> int:
+        """Records the writer is done with."""
+        return int(self._words[_DONE // 8])
+
+    @property
+    def dropped(self) -> int:
+        """Steps that were dropped because the ring was full."""
+        return int(self._words[_DROPPED // 8])
+
+    @dropped.setter
+    def dropped(self, steps: int) -> None:
+        self._words[_DROPPED // 8] = steps
+
+    @property
+    def largest_record(self) -> int:
+        """Bytes that one record may have: a third, so that writing and logging overlap."""
+        return self.arena_bytes // 3
+
+    def append(self, kind: int, meta: dict[str, Any], tables: tuple[Table, ...] = ()) -> Record | None:
+        """Publish a new record, or return None while there is no room for it."""
+        meta = {**meta, "tables": [table.to_json() for table in tables]}
+        raw = pack_meta(meta)
+        length = record_bytes(tables, len(raw))
+        offset = self._place(length)
+        if offset is None:
+            return None
+        seq = self.published
+        memory = self._bytes[_ARENA + offset : _ARENA + offset + length]
+        record = Record.create(memory, kind, seq, meta, raw)
+        self._directory[seq % _ENTRIES] = offset
+        self._flying.append((seq, offset))
+        self._position = offset + length
+        self._words[_HEAD // 8] = seq + 1
+        return record
+
+    def record(self, seq: int) -> Record:
+        """A published, unfinished record."""
+        offset = int(self._directory[seq % _ENTRIES])
+        if offset >= self.arena_bytes:
+            raise DamagedError(f"{self.path}: record {seq} lies outside")
+        return Record.open(self._bytes[_ARENA + offset : _ARENA + self.arena_bytes], seq)
+
+    def finish(self, upto: int, state: bytes) -> None:
+        """Free all records before ``upto``, and keep ``state`` as what the writer goes on from."""
+        if upto == self.finished:
+            raise ValueError("a state replaces another only together with a finished record")
+        live, spare = _SLOTS if self._slot_seq(_SLOTS[0]) == self.finished else _SLOTS[::-1]
+        _, offset, length, _ = _SLOT.unpack_from(self._map, live)
+        place = 0 if len(state) <= offset else offset + length
+        self._write_state(state, place)
+        _SLOT.pack_into(self._map, spare, upto, place, len(state), zlib.crc32(state))
+        self._words[_DONE // 8] = upto
+
+    def state(self) -> bytes | None:
+        """The writer's state at the last finished record; None before the first."""
+        if self.finished == 0:
+            return None
+        for slot in _SLOTS:
+            seq, offset, length, crc = _SLOT.unpack_from(self._map, slot)
+            if seq == self.finished:
+                state = os.pread(self._descriptor, length, _ARENA + self.arena_bytes + offset)
+                if len(state) != length or zlib.crc32(state) != crc:
+                    raise DamagedError(f"{self.path}: the writer's state fails its checksum")
+                return state
+        raise DamagedError(f"{self.path}: the writer's state is missing")
+
+    def close(self, *, unlink: bool) -> None:
+        """Let go of the file; the map lives on as long as somebody holds a view of it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if unlink:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+
+    def _slot_seq(self, slot: int) -> int:
+        return int(_SLOT.unpack_from(self._map, slot)[0])
+
+    def _place(self, length: int) -> int | None:
+        finished = self.finished
+        flying = self._flying
+        while flying and flying[0][0] < finished:
+            flying.popleft()
+        if not flying:
+            return 0 if length <= self.arena_bytes else None
+        if len(flying) >= _ENTRIES - 1:
+            return None
+        tail, position = flying[0][1], self._position
+        if position > tail:
+            if self.arena_bytes - position >= length:
+                return position
+            return 0 if tail > length else None
+        return position if tail - position > length else None
+
+    def _write_state(self, state: bytes, place: int) -> None:
+        start = _ARENA + self.arena_bytes + place
+        view = memoryview(state)
+        while view:
+            written = os.pwrite(self._descriptor, view, start)
+            view, start = view[written:], start + written
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (95, 22):
+            raise
+        zeros = bytes(1 << 20)
+        for start in range(0, size, len(zeros)):
+            os.pwrite(descriptor, zeros[: size - start], start)

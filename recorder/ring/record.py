@@ -1,0 +1,125 @@
+"""Records of the ring: a header, a JSON description and, for rows, the tables.
+
+::
+
+    0   <4sI    magic, kind
+    8   <Q      sequence number
+    16  <Q      length in bytes, header included
+    24  <II     length and CRC-32 of the description
+    32  <Q      1 once nothing more will be added
+    40  <Q      number of counters
+    64  <q...   counters: rows and heap bytes of each table, published by plain stores
+    ..          description, then the tables, each column on a 64-byte boundary
+
+A kill lands between two stores of the process, and the kernel keeps every store before it, so a
+counter stored after its row is all that publishing takes. A reader in another process on a machine
+with a weaker memory order may see a counter early; see ``decisions/0002-ring.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import DamagedError
+from recorder.ring.tables import ALIGN, Table, TableView
+
+START, ROWS, END = 1, 2, 3
+_MAGIC = b"FRBK"
+_HEADER = struct.Struct("<4sIQQIIQQ")
+_COUNTERS = 64
+
+
+class Record:
+    """One record in place. ``tables`` is empty unless it holds rows."""
+
+    __slots__ = ("_memory", "counters", "kind", "length", "meta", "seq", "tables")
+
+    def __init__(
+        self,
+        memory: NDArray[np.uint8],
+        kind: int,
+        seq: int,
+        meta: dict[str, Any],
+        counters: NDArray[np.int64],
+        data_offset: int,
+    ) -> None:
+        self._memory, self.kind, self.seq, self.meta, self.counters = memory, kind, seq, meta, counters
+        self.length = len(memory)
+        self.tables: dict[str, TableView] = {}
+        offset = data_offset
+        for index, item in enumerate(meta.get("tables", ())):
+            table = Table.from_json(item)
+            self.tables[table.name] = TableView(table, memory, offset, counters, index)
+            offset += table.nbytes
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing more will be added."""
+        return bool(self._memory[32])
+
+    def seal(self) -> None:
+        """Say that nothing more will be added."""
+        self._memory[32] = 1
+
+    @classmethod
+    def create(
+        cls, memory: NDArray[np.uint8], kind: int, seq: int, meta: dict[str, Any], raw_meta: bytes
+    ) -> Record:
+        """Lay a new record out over ``memory``; it is not published by this."""
+        tables = len(meta.get("tables", ()))
+        _HEADER.pack_into(
+            memory, 0, _MAGIC, kind, seq, len(memory), len(raw_meta), zlib.crc32(raw_meta), 0, 2 * tables
+        )
+        counters = memory[_COUNTERS : _COUNTERS + 16 * tables].view(np.int64)
+        counters[:] = 0
+        start = _COUNTERS + 16 * tables
+        memory[start : start + len(raw_meta)] = np.frombuffer(raw_meta, np.uint8)
+        return cls(memory, kind, seq, meta, counters, _data_offset(tables, len(raw_meta)))
+
+    @classmethod
+    def open(cls, memory: NDArray[np.uint8], seq: int) -> Record:
+        """The record that ``memory`` begins with.
+
+        Raises
+        ------
+        DamagedError
+            The header or the description is not what :meth:`create` wrote.
+        """
+        if len(memory) < _COUNTERS:
+            raise DamagedError(f"ring record {seq}: no room for a header")
+        magic, kind, found, length, meta_len, crc, _, counters = _HEADER.unpack_from(memory, 0)
+        start = _COUNTERS + 8 * counters
+        if magic != _MAGIC or found != seq or not start + meta_len <= length <= len(memory):
+            raise DamagedError(f"ring record {seq}: its header is not one")
+        raw = memory[start : start + meta_len].tobytes()
+        if zlib.crc32(raw) != crc:
+            raise DamagedError(f"ring record {seq}: its description fails its checksum")
+        return cls(
+            memory[:length],
+            kind,
+            seq,
+            json.loads(raw),
+            memory[_COUNTERS:start].view(np.int64),
+            _data_offset(counters // 2, meta_len),
+        )
+
+
+def pack_meta(meta: dict[str, Any]) -> bytes:
+    """A description as JSON bytes."""
+    return json.dumps(meta, separators=(",", ":")).encode()
+
+
+def record_bytes(tables: Sequence[Table], meta_len: int) -> int:
+    """Bytes of a record with these tables and a description of this length."""
+    return _data_offset(len(tables), meta_len) + sum(table.nbytes for table in tables)
+
+
+def _data_offset(tables: int, meta_len: int) -> int:
+    return -(-(_COUNTERS + 16 * tables + meta_len) // ALIGN) * ALIGN
