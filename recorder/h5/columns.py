@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recorder.admission import as_array
 from recorder.errors import InputError
 from recorder.format.layout import ATTRIBUTE_LIMIT
-from recorder.h5.filters import GZIP
+from recorder.h5.keywords import GZIP
 
 CHUNK_BYTES = 1 << 20
 
@@ -68,7 +68,7 @@ def put_array(group: Any, name: str, array: Any, filters: dict[str, Any] = GZIP)
     """Store ``array`` as the dataset ``name`` of ``group``; returns the dataset.
 
     Takes what :func:`as_column` takes, empty arrays and 0-d values too (``dataset[()]`` of those is
-    a scalar). ``filters`` are the keywords of :func:`recorder.h5.filters.filter_keywords`.
+    a scalar). ``filters`` are the keywords of :func:`recorder.h5.keywords.filter_keywords`.
 
     Raises
     ------

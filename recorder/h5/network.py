@@ -20,7 +20,7 @@ from recorder.format.layout import (
 )
 from recorder.format.sparse import Csr, admit_vector, is_sparse, to_csr
 from recorder.h5.columns import put_array
-from recorder.h5.filters import GZIP
+from recorder.h5.keywords import GZIP
 from recorder.h5.tree import get_csr, plan_tree, put_csr, read_tree, write_plan
 
 

@@ -17,7 +17,7 @@ from recorder.format.document import dumps, loads
 from recorder.format.layout import ATTRIBUTE_LIMIT, DOCUMENT, ENCODING, EVENTS_JSON, WEIGHTS_CSR
 from recorder.format.sparse import Csr, from_csr, is_sparse, to_csr
 from recorder.h5.columns import as_column, fits_compact, is_text, put_array, read_array
-from recorder.h5.filters import GZIP
+from recorder.h5.keywords import GZIP
 
 
 def put_document(group: Any, name: str, value: Any) -> None:
