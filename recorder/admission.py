@@ -122,6 +122,8 @@ def as_array(stream: str, step: Any, value: Any) -> NDArray[Any]:
 def learn(stream: str, step: Any, value: Any) -> tuple[StreamType, NDArray[Any]]:
     """The type that a stream's first value fixes, and that value as an array."""
     array = as_array(stream, step, value)
+    if array.size == 0:
+        raise StreamShapeError(stream, "a row with at least one element", describe(array), step=step)
     return StreamType(stream, array.dtype, array.shape), array
 
 

@@ -1,7 +1,7 @@
 """Chunk filters outside HDF5: shuffled, deflated bytes that HDF5's own filters read back.
 
 The table below is where a codec is added: a name, HDF5's filter pipeline for a dataset (in
-``h5/filters.py``) and a function from a chunk's bytes to compressed bytes.
+``h5/chunking.py``) and a function from a chunk's bytes to compressed bytes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,51 @@
+"""How a recording's streams are cut into chunks, and who filters them: this process or HDF5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.format.deflate import CODECS, UNFILTERED, encode_chunk
+from recorder.h5.keywords import filter_keywords
+
+MAX_CHUNK_BYTES = 1 << 20
+"""A chunk is what a reader inflates to see one value; beyond this, larger chunks gain nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """The filter of a recording's streams, and rows per chunk, bounded by ``MAX_CHUNK_BYTES``."""
+
+    name: str | None
+    level: int
+    chunk_size: int
+    keywords: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, compression: str | None, level: int | None, chunk_size: int) -> Chunking:
+        """Resolve a filter's name.
+
+        Raises
+        ------
+        OptionError
+            A filter that this build of HDF5 cannot write, or a level it does not take.
+        """
+        return cls(compression, 4 if level is None else level, chunk_size, filter_keywords(compression, level))
+
+    def chunk_rows(self, row_bytes: int) -> int:
+        """Rows of a chunk, where a row has this many bytes."""
+        return max(1, min(self.chunk_size, MAX_CHUNK_BYTES // max(1, row_bytes)))
+
+    @property
+    def outside(self) -> bool:
+        """Whether chunks are encoded outside HDF5, without its lock."""
+        return self.name is None or self.name in CODECS
+
+    def encode(self, chunk: NDArray[Any]) -> tuple[Any, int]:
+        """A whole chunk as stored bytes, and its filter mask; only where :attr:`outside`."""
+        if self.name is None:
+            return np.ascontiguousarray(chunk).reshape(-1).view(np.uint8), UNFILTERED
+        return encode_chunk(chunk, self.name, self.level)

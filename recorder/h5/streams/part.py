@@ -1,0 +1,65 @@
+"""What an episode is made of: one part per group of datasets."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from recorder.format.layout import TIMESTEPS
+from recorder.h5.chunking import Chunking
+from recorder.h5.streams.column import Column
+from recorder.h5.streams.rows import Rows
+
+Restore = Callable[[dict[str, Any]], Column]
+"""Gives back the column that a state refers to, its waiting rows included."""
+
+
+class Part(abc.ABC):
+    """One group's datasets. Fed with records in order; its columns are drained by the episode."""
+
+    group: str
+
+    def __init__(self, chunking: Chunking) -> None:
+        self.chunking = chunking
+
+    @abc.abstractmethod
+    def feed(self, rows: Rows) -> None:
+        """Take what a record holds for this group."""
+
+    @abc.abstractmethod
+    def columns(self) -> list[Column]:
+        """All columns, sources of forked ones before them."""
+
+    def close(self) -> None:
+        """Push what the encoder still holds: no more rows will come."""
+        return None
+
+    def attributes(self) -> dict[str, Any]:
+        """The group's attributes; none as long as there is nothing in it."""
+        return {}
+
+    def totals(self) -> dict[str, Any]:
+        """What this part adds to the episode's attributes."""
+        return {}
+
+    @abc.abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Everything but the columns' rows; columns stand in it as their paths."""
+
+    @abc.abstractmethod
+    def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
+        """Become what :meth:`state` described."""
+
+    def column(self, name: str, dtype: Any, shape: tuple[int, ...] = (), *, items: int = 0, **attributes: Any) -> Column:
+        """A new column of this group; ``items`` is its chunk's length where rows are not steps."""
+        kind = np.dtype(dtype)
+        size = kind.itemsize * int(np.prod(shape, dtype=np.int64))
+        rows = items or self.chunking.chunk_rows(size)
+        return Column(f"{self.group}/{name}", kind, shape, rows, attributes)
+
+    def clock(self, name: str = TIMESTEPS) -> Column:
+        """A new column of timesteps."""
+        return self.column(name, np.int64)

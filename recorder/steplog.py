@@ -1,0 +1,306 @@
+"""One episode's steps on their way into the ring.
+
+The generated ``log`` (``rowcode.py``) does the common call; everything else comes to
+:meth:`StepLog.admit`: the first call, a new or missing key, lists and foreign arrays, a full block, a
+weight change or an event, and whatever must be refused.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.admission import StreamType, admit, admit_key, admit_real, admit_timestep, learn
+from recorder.errors import RowTooLargeError, StreamTypeError
+from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
+from recorder.options import RecordingOptions
+from recorder.plan import GROUP_ARGUMENTS, MAIN, Plan, Stream
+from recorder.ring.record import ROWS, Record
+from recorder.rowcode import LogFunction, Position, block_views, generate
+from recorder.sideband import Side, Sideband, admit_side
+from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, learn_spikes
+from recorder.writer import Writer
+
+FIRST_BLOCK = 1 << 16
+LARGEST_BLOCK = 1 << 22
+
+REWARD_TYPE = StreamType(REWARDS, np.dtype(np.float64), ())
+
+Given = dict[str, tuple[Stream, Any]]
+"""What a call brings, admitted: its streams, known or new, and their values."""
+
+
+class StepLog:
+    """The streams of one episode: their plan, the open block, and the function that fills it.
+
+    Parameters
+    ----------
+    expected_rows : int
+        Calls of the episode before, by which the first block is sized.
+    install : callable
+        Told of every new log function, so that the exporter's ``log`` is always the newest.
+    elsewhere : callable
+        Takes the calls of log functions that outlived their episode.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        options: RecordingOptions,
+        n_neurons: int | None,
+        *,
+        expected_rows: int,
+        install: Callable[[Callable[..., None]], None],
+        elsewhere: Callable[..., None],
+        on_new: Callable[[int, Given], None],
+    ) -> None:
+        self._writer, self._options = writer, options
+        self._install, self._elsewhere, self._on_new = install, elsewhere, on_new
+        self._n_neurons, self._expected = n_neurons, expected_rows
+        self.plan = Plan()
+        self.record: Record | None = None
+        self.function: LogFunction | None = None
+        self._due: dict[str, int] = {}
+        self._budget = 0
+        self._rows_before = 0
+        self._storing = self._refused = self._closed = False
+
+    @property
+    def timestep_count(self) -> int:
+        """Calls so far that carried a timestep's data."""
+        return self._rows_before + (self.record.tables[MAIN].count if self.record else 0)
+
+    @property
+    def rows(self) -> int:
+        """Main rows of the open block."""
+        return self.record.tables[MAIN].count if self.record else 0
+
+    def admit(
+        self, timestep: Any, neural_state: Any, spikes: Any, behavior: Any, reward: Any, more: dict[str, Any]
+    ) -> None:
+        """Take a call that the generated function did not: check it, plan for it, store it, or raise."""
+        if self._storing:
+            self._refused = True
+            return
+        if self._closed:
+            self._elsewhere(timestep, neural_state, spikes, behavior, reward, **more)
+            return
+        self._writer.check()
+        step = admit_timestep(timestep)
+        side = admit_side(step, more) if more else Side(step)
+        given = self._given(step, neural_state, spikes, behavior, reward)
+        row = bool(given) or (side.weight is None and side.event is None)
+        sideband = Sideband(self.plan, self._writer.ring.largest_record)
+        sideband.check(side)
+        self.prepare(step, given if row else None, side)
+        arguments = _arguments(given) if row else None
+        # Once more for a full block, once more for a side table that was guessed too small for a single row.
+        for _ in range(4):
+            if self.record is not None and self._store(step, arguments, side):
+                return
+            if not self.roll():
+                self._writer.ring.dropped += 1
+                return
+        raise RowTooLargeError("ring", "a row that fits a block", "a larger one", step=step, hint="raise ring_bytes")
+
+    def prepare(self, step: int, given: Given | None, side: Side) -> None:
+        """Have a block open whose plan fits a call that brings these streams; None for no main row."""
+        before = copy.deepcopy(self.plan)
+        changed = Sideband(self.plan, self._writer.ring.largest_record).extend(side)
+        new = {name: pair for name, pair in (given or {}).items() if name not in self.plan.streams}
+        for name, (stream, _) in new.items():
+            self.plan.streams[name] = stream
+            self._due.setdefault(name, 0)
+        if given is not None:
+            for name, stream in self.plan.streams.items():
+                if stream.required and name not in given:
+                    stream.required, changed = False, True
+        if new and self._options.validate_data:
+            self._on_new(step, new)
+        if changed or new or self.function is None:
+            try:
+                self._replan()
+            except BaseException:
+                self.plan, self.function = before, None
+                raise
+
+    def roll(self) -> bool:
+        """Hand the open block over and open the next; False if there is no room and the policy is to drop."""
+        self.seal()
+        tables = self.plan.tables(self._next_budget())
+        self.record = self._writer.append(ROWS, {"streams": self.plan.places()}, tables)
+        if self.record is None:
+            return False
+        self.move(Position(0, [0] * self._sides(), 0, self._dues()))
+        return True
+
+    def seal(self) -> None:
+        """Hand the open block over, if there is one, and learn from how it filled."""
+        if self.function is not None:
+            self.function.retire()
+        record, self.record = self.record, None
+        if record is not None:
+            self._remember_dues()
+            self._adapt(record)
+            self._rows_before += record.tables[MAIN].count
+            self._writer.seal(record)
+
+    def retire(self) -> None:
+        """Send the next call to :meth:`admit`; safe from any thread."""
+        if self.function is not None:
+            self.function.retire()
+
+    def close(self) -> None:
+        """Hand everything over; log functions that are still held go elsewhere from now on."""
+        self.seal()
+        self._closed = True
+
+    def move(self, position: Position) -> None:
+        """Let the log function go on at this position of the open block."""
+        assert self.function is not None
+        assert self.record is not None
+        self.function.attach(block_views(self.plan, self.record), position)
+
+    def admit_indices(self, step: int, spikes: Any) -> NDArray[np.int64]:
+        """Declared spike indices of one step, sorted; for the generated function."""
+        kind = self.plan.streams[SPIKES].kind
+        assert isinstance(kind, SpikeType)
+        return admit_spikes(kind, step, spikes)
+
+    def new_stream(self, group: str, key: str, kind: StreamType | SpikeType) -> Stream:
+        """A stream that this episode has not had yet."""
+        rate = self._options.rate_of(key) if group == NEURAL else 1
+        return Stream(group, key, kind, rate, share=min(1.0, 1.0 / rate))
+
+    def learn_spikes(self, step: int, spikes: Any) -> tuple[SpikeType, NDArray[Any]]:
+        """The type that an episode's first spikes fix, and these as an array."""
+        return learn_spikes(
+            step, spikes, n_neurons=self._n_neurons, spike_format=self._options.spike_format
+        )
+
+    def due(self, name: str) -> int:
+        """The timestep from which the next row of a sampled stream is kept."""
+        self._remember_dues()
+        return self._due.get(name, 0)
+
+    def _given(self, step: int, neural_state: Any, spikes: Any, behavior: Any, reward: Any) -> Given:
+        given: Given = {}
+        self._remember_dues()
+        for group, mapping in ((NEURAL, neural_state), (BEHAVIOR, behavior)):
+            if mapping is None:
+                continue
+            if not isinstance(mapping, Mapping):
+                got = type(mapping).__name__
+                raise StreamTypeError(group, f"{GROUP_ARGUMENTS[group]} as a dict", got, step=step)
+            for key, value in mapping.items():
+                name = f"{group}/{key}"
+                stream = self.plan.streams.get(name)
+                if stream is None:
+                    admit_key(group, key)
+                    kind, array = learn(name, step, value)
+                    given[name] = self.new_stream(group, key, kind), _plain(array)
+                elif stream.rate > 1 and step < self._due[name]:
+                    given[name] = stream, value
+                else:
+                    assert isinstance(stream.kind, StreamType)
+                    given[name] = stream, _plain(admit(stream.kind, step, value))
+        if spikes is not None:
+            self._given_spikes(step, spikes, given)
+        if reward is not None:
+            stream = self.plan.streams.get(REWARDS) or self.new_stream(REWARDS, "", REWARD_TYPE)
+            given[REWARDS] = stream, admit_real(REWARDS, step, reward)
+        return given
+
+    def _given_spikes(self, step: int, spikes: Any, given: Given) -> None:
+        stream = self.plan.streams.get(SPIKES)
+        form = self._options.spike_format
+        if stream is not None:
+            assert isinstance(stream.kind, SpikeType)
+            form = stream.kind.form
+        if form != INDICES and is_empty(spikes):
+            return
+        if stream is None:
+            kind, array = self.learn_spikes(step, spikes)
+            stream = self.new_stream(SPIKES, "", kind)
+        else:
+            assert isinstance(stream.kind, SpikeType)
+            array = admit_spikes(stream.kind, step, spikes)
+        given[SPIKES] = stream, array
+
+    def _store(self, step: int, arguments: dict[str, Any] | None, side: Side) -> bool:
+        assert self.record is not None
+        assert self.function is not None
+        sideband = Sideband(self.plan, self._writer.ring.largest_record)
+        need = self.rows + (arguments is not None)
+        if not sideband.write(self.record, side, need):
+            return False
+        if arguments is None:
+            return True
+        self._storing, self._refused = True, False
+        try:
+            self.function.log(step, **arguments)
+        finally:
+            self._storing = False
+        if self._refused:
+            sideband.retract(self.record, side)
+        return not self._refused
+
+    def _replan(self) -> None:
+        self.seal()
+        self.function = generate(self.plan, self.admit, self.admit_indices)
+        self._install(self.function.log)
+        self.roll()
+
+    def _next_budget(self) -> int:
+        largest = min(LARGEST_BLOCK, self._writer.ring.largest_record // 2)
+        if not self._budget:
+            self._budget = int(self._expected * 1.05 + 8) * int(self.plan.row_bytes + 1) if self._expected else 0
+            self._budget = max(FIRST_BLOCK, self._budget)
+        else:
+            self._budget *= 2
+        self._budget = min(self._budget, largest)
+        return self._budget
+
+    def _sides(self) -> int:
+        return sum(stream.side for stream in self.plan.streams.values())
+
+    def _dues(self) -> list[int]:
+        return [self._due[name] for name, stream in self.plan.streams.items() if stream.rate > 1]
+
+    def _remember_dues(self) -> None:
+        if self.function is not None and self.record is not None:
+            sampled = [name for name, stream in self.plan.streams.items() if stream.rate > 1]
+            due = self.function.position().due
+            self._due.update(zip(sampled, due, strict=False))
+
+    def _adapt(self, record: Record) -> None:
+        rows = record.tables[MAIN].count
+        for name, stream in self.plan.streams.items():
+            table = record.tables.get(name)
+            if stream.side and table is not None and rows:
+                full = table.count >= table.table.rows
+                used = table.count / rows * (2.0 if full else 1.1)
+                stream.share = min(1.0, max(used, 1.0 / stream.rate if stream.rate > 1 else 1e-3))
+            if stream.indices and rows:
+                ends = record.tables[name].columns["end"] if stream.side else record.tables[MAIN].columns["head"][name]
+                count = record.tables[name].count if stream.side else rows
+                stream.heap_share = 8.0 * int(ends[count - 1]) / rows * 1.25 if count else 0.0
+
+
+def _plain(array: NDArray[Any]) -> Any:
+    return array if array.shape else array[()]
+
+
+def _arguments(given: Given) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for stream, value in given.values():
+        argument = GROUP_ARGUMENTS[stream.group]
+        if stream.key:
+            out.setdefault(argument, {})[stream.key] = value
+        else:
+            out[argument] = value
+    return out

@@ -1,0 +1,206 @@
+"""The one writer: takes sealed records from the ring, applies them, frees their memory.
+
+On a thread of its own by default; with ``async_write=False`` on the caller's, at the same points.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from recorder.errors import FlightrecError, RingFullError, RowTooLargeError, WriteError
+from recorder.h5.sink import Change, Sink
+from recorder.ring.arena import Ring
+from recorder.ring.record import Record, pack_meta, record_bytes
+from recorder.ring.tables import Table
+
+WAIT, RAISE, DROP = "wait", "raise", "drop"
+
+
+class Writer:
+    """Moves records from the ring into the file.
+
+    The logging thread calls :meth:`append` and :meth:`seal`; errors of the writer reach it at its next
+    call, with their cause.
+    """
+
+    def __init__(self, ring: Ring, sink: Sink, *, threaded: bool, on_full: str) -> None:
+        self.ring, self._sink, self._on_full = ring, sink, on_full
+        self._state = threading.Condition()
+        self._sealed = 0
+        self._error: BaseException | None = None
+        self._told = False
+        self._closing = False
+        self._requests: list[_Request] = []
+        self.on_error: Callable[[], None] = lambda: None
+        self._thread: threading.Thread | None = None
+        if threaded:
+            self._thread = threading.Thread(target=self._run, name="flightrec-writer", daemon=True)
+            self._thread.start()
+
+    def append(self, kind: int, meta: dict[str, Any], tables: tuple[Table, ...] = (), *, wait: bool = False) -> Record | None:
+        """A new record of the ring. None where a full ring means to drop.
+
+        Raises
+        ------
+        RowTooLargeError
+            The record can never fit.
+        RingFullError
+            There is no room now, and ``on_full="raise"``.
+        WriteError
+            The writer had failed.
+        """
+        self.check()
+        size = record_bytes(tables, len(pack_meta(meta)) + 256 * (1 + len(tables)))
+        if size > self.ring.largest_record:
+            raise RowTooLargeError(
+                "ring",
+                f"at most {self.ring.largest_record} bytes for one row of all streams",
+                f"{size} bytes",
+                hint=f"open the recording with ring_bytes={3 * size + 4096} or more",
+            )
+        record = self.ring.append(kind, meta, tables)
+        if record is None and (wait or self._on_full == WAIT):
+            with self._state:
+                while (record := self.ring.append(kind, meta, tables)) is None:
+                    if self._error is not None or self._thread is None:
+                        break
+                    self._state.wait(1.0)
+            self.check()
+        if record is None and self._on_full == RAISE:
+            raise RingFullError(
+                f"the ring of {self.ring.arena_bytes} bytes is full: logging is faster than writing; "
+                "give ring_bytes more, or on_full='wait'"
+            )
+        return record
+
+    def seal(self, record: Record) -> None:
+        """Hand a record over: nothing more will be added to it."""
+        record.seal()
+        with self._state:
+            self._sealed = record.seq + 1
+            self._state.notify_all()
+        if self._thread is None:
+            self._write_inline()
+
+    def change(self, change: Change) -> None:
+        """One structural change, after everything that was sealed before; its own errors are raised here."""
+        self.check()
+        request = _Request(change)
+        if self._thread is None:
+            self._write_inline()
+            request.run(self._sink)
+        else:
+            with self._state:
+                self._requests.append(request)
+                self._state.notify_all()
+                while not request.done and self._error is None:
+                    self._state.wait(1.0)
+        self.check()
+        if request.error is not None:
+            raise request.error
+
+    def drain(self) -> None:
+        """Wait until everything that was sealed is in the file, or waits for its chunk to fill."""
+        with self._state:
+            while self.ring.finished < self._sealed and self._error is None and self._thread is not None:
+                self._state.wait(1.0)
+        self.check()
+
+    def close(self) -> None:
+        """Write everything that was sealed and let go of the file.
+
+        Raises
+        ------
+        WriteError
+            Something could not be written; the ring is kept for a repair.
+        """
+        thread = self._thread
+        if thread is not None:
+            with self._state:
+                self._closing = True
+                self._state.notify_all()
+            thread.join()
+        if self._error is None:
+            try:
+                self._sink.close()
+            except (OSError, RuntimeError) as error:
+                self._error = error
+        else:
+            self._sink.abandon()
+        if self._error is not None and not self._told:
+            self.check()
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything could not be written."""
+        return self._error is not None
+
+    def check(self) -> None:
+        """Raise what the writer met, if it met anything."""
+        error = self._error
+        if error is not None:
+            self._told = True
+            if isinstance(error, FlightrecError):
+                raise error
+            code = getattr(error, "errno", None)
+            text = (
+                f"the recording could not be written: {error}. What was committed is readable; what was "
+                f"logged since is kept in {self.ring.path} and comes back with: flightrec repair"
+            )
+            raise (WriteError(code, text) if code is not None else WriteError(text)) from error
+
+    def _run(self) -> None:
+        while True:
+            with self._state:
+                while not (self._sealed > self.ring.finished or self._requests or self._closing):
+                    self._state.wait()
+                sealed, requests, self._requests = self._sealed, self._requests, []
+                if sealed == self.ring.finished and not requests:
+                    return
+            try:
+                self._write(sealed)
+                for request in requests:
+                    request.run(self._sink)
+            except BaseException as error:
+                self._fail(error)
+                return
+            finally:
+                with self._state:
+                    self._state.notify_all()
+
+    def _write_inline(self) -> None:
+        try:
+            self._write(self._sealed)
+        except Exception as error:
+            self._fail(error)
+            self.check()
+
+    def _write(self, sealed: int) -> None:
+        first = self.ring.finished
+        if first == sealed:
+            return
+        state = self._sink.apply(self.ring.record(seq) for seq in range(first, sealed))
+        self.ring.finish(sealed, state)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = error
+        self.on_error()
+
+
+class _Request:
+    """A structural change on its way to the writer's thread, and what became of it."""
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.error: Exception | None = None
+        self.done = False
+
+    def run(self, sink: Sink) -> None:
+        """Make the change; an error of the change itself is its caller's, not the writer's."""
+        try:
+            sink.change(self.change)
+        except Exception as error:
+            self.error = error
+        self.done = True
