@@ -1,0 +1,49 @@
+"""``flightrec repair``: bring back what a killed program had logged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recorder.command.paths import data_file
+from recorder.errors import FlightrecError
+
+
+@click.command("repair")
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+def command(paths: tuple[Path, ...]) -> None:
+    """Bring back recordings whose program was killed.
+
+    Every step for which log() had returned is put into the HDF5 file, and the episode is marked
+    as recovered. Repairing a sound recording changes nothing; a repair may itself be interrupted
+    and run again. Opening a recording with ExperimentLoader does the same by itself.
+
+    \b
+    Examples:
+      flightrec repair experiments/run_20260101_120000
+      flightrec repair experiments/*/
+
+    \b
+    Exit codes:
+      0  all recordings are sound now
+      1  at least one could not be repaired, or is still being written
+    """
+    from recorder.command.progress import Progress
+    from recorder.h5.repair import repair
+
+    failed = 0
+    for path in paths:
+        file = data_file(path)
+        try:
+            with Progress(f"repair {file.parent.name}", unit="row") as progress:
+                report = repair(file, progress=progress)
+        except (FlightrecError, OSError) as error:
+            failed += 1
+            click.echo(f"{file.parent}: {' '.join(str(error).split())}", err=True)
+        else:
+            click.echo(f"{file.parent}: {report.message}")
+    if failed:
+        raise SystemExit(1)
