@@ -108,7 +108,8 @@ def from_csr(indptr: Any, indices: Any, data: Any, shape: Any, given: str = DENS
     if name not in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil") or kind not in ("", "array", "matrix"):
         raise DamagedError(f"{_WHERE}: unknown sparse format {given[:40]!r}")
     make = scipy.sparse.csr_matrix if kind == "matrix" else scipy.sparse.csr_array
-    return make((data, indices, indptr), shape=(rows, columns)).asformat(name)
+    matrix: Any = make((data, indices, indptr), shape=(rows, columns))
+    return matrix.asformat(name)
 
 
 def _check(indptr: NDArray[Any], indices: NDArray[Any], data: NDArray[Any], rows: int, columns: int) -> None:
