@@ -1,0 +1,190 @@
+"""A recording, opened lazily and read in any process."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+from loaders.documents import FlightrecDocuments
+from loaders.episode import EpisodeData
+from loaders.find import find_recording
+from loaders.original import OriginalDocuments
+from loaders.summary import EpisodeSummary, EpisodeTable
+from recorder.h5.source import RecordingFile, StoredEpisode, episode_ids, open_episode
+
+
+class ExperimentLoader:
+    """A recording of flightrec, of either exporter, or of the system it follows.
+
+    Opening repairs a recording whose process was killed, and reads one that is still being written. The
+    loader can be pickled and survives ``fork``: every process opens the file for itself, when it first
+    reads. Values come back with the Python types they were given with.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The recording's folder, or its HDF5 file.
+
+    Attributes
+    ----------
+    h5_path, experiment_dir : Path
+        The HDF5 file and its folder.
+    h5_file : h5py.File
+        The open file of this process, for whatever this class does not offer.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no recording.
+    ReadError
+        It is no recording, or of a format version this reader does not know.
+    DamagedError
+        It is damaged.
+    ClosedError
+        From every method after :meth:`close`.
+
+    Examples
+    --------
+    >>> with ExperimentLoader("experiments/demo_20260101_120000") as experiment:  # doctest: +SKIP
+    ...     print(experiment)
+    ...     v = experiment.get_episode(0).stream("neural_states/v").read(1000, 2000)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.h5_path = find_recording(path)
+        self.experiment_dir = self.h5_path.parent
+        self._file = RecordingFile(self.h5_path)
+
+    @property
+    def h5_file(self) -> Any:
+        return self._file.file()
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The root attributes alone, without the user's metadata."""
+        return self._documents().root()
+
+    @property
+    def status(self) -> str | None:
+        """``running``, ``completed``, ``interrupted`` or ``recovered``; None in the original's files."""
+        return self.attributes.get("status")
+
+    @property
+    def episodes(self) -> EpisodeTable:
+        """A row per episode: id, status, success, totals, times. Prints as a table, ``to_pandas()``."""
+        rows = []
+        for episode_id in self.list_episodes():
+            facts = {**self.get_episode_summary(episode_id), **self.get_episode(episode_id).get_metadata()}
+            rows.append(EpisodeSummary.of(episode_id, facts))
+        return EpisodeTable(rows)
+
+    def get_metadata(self) -> dict[str, Any]:
+        """Root attributes, and the user's metadata over them; see :attr:`attributes` for the former alone."""
+        return self._documents().metadata()
+
+    def get_config(self) -> dict[str, Any]:
+        """The configuration as it was given; {} when none was."""
+        return self._documents().config()
+
+    def get_runtime_info(self) -> dict[str, Any]:
+        """Texts about the machine and the packages; {} when there are none."""
+        return self._documents().runtime()
+
+    def get_git_info(self) -> dict[str, Any] | None:
+        """Texts about the repository, ``dirty`` as bool, ``uncommitted_files`` as list; None when absent."""
+        return self._documents().git()
+
+    def get_code_snapshot(self) -> dict[str, str]:
+        """Source text by file name."""
+        return self._documents().code()
+
+    def get_network_structure(self) -> dict[str, Any]:
+        """``{'neurons': columns, 'connections': columns, 'initial_weights': …}``; {} when absent.
+
+        The weights are as they are stored, with their ``format``: ``csr`` has ``indptr``, ``indices``,
+        ``data`` and ``shape`` (``row_indices``, ``col_indices`` and ``values`` in the original's files),
+        ``sparse`` has ``indices`` ``(nnz, 2)`` and ``values``, ``dense_1d`` has ``weights``. As they were
+        given: :meth:`get_initial_weights`.
+        """
+        return self._documents().network()
+
+    def get_initial_weights(self) -> Any:
+        """The weights as they were given: a dense or SciPy sparse matrix, a 1-D array or a dict.
+
+        None when none were saved. The original system's files keep only dense matrices apart from these.
+        """
+        return self._documents().initial_weights()
+
+    def list_episodes(self) -> list[int]:
+        """Ids of all episodes, ascending."""
+        return list(episode_ids(self._file.file()))
+
+    def get_episode(self, episode_id: int) -> EpisodeData:
+        """An episode as a lazy handle.
+
+        Raises
+        ------
+        ValueError
+            There is none with this id.
+        """
+        return EpisodeData(self, int(episode_id))
+
+    def get_episode_summary(self, episode_id: int) -> dict[str, Any]:
+        """The episode's attributes, and the entries of the summary given at its end over them.
+
+        Raises
+        ------
+        ValueError
+            There is none with this id.
+        """
+        group = self._open_episode(int(episode_id)).group
+        return self._documents().summary(str(group.name).rpartition("/")[2], group)
+
+    def get_all_summaries(self) -> list[dict[str, Any]]:
+        """:meth:`get_episode_summary` of all episodes, each with its ``episode_id``."""
+        return [{**self.get_episode_summary(i), "episode_id": i} for i in self.list_episodes()]
+
+    def get_all_checkpoints(self) -> dict[str, dict[str, Any]]:
+        """``{name_HHMMSS: {key: array}}``."""
+        return self._documents().checkpoints()
+
+    def refresh(self) -> None:
+        """See the file as it is now: episodes that began or ended since a running recording was opened."""
+        self._file.refresh()
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._file.closed:
+            return f"<ExperimentLoader {self.h5_path} (closed)>"
+        name, count = self.attributes.get("experiment_name", self.h5_path.stem), len(self.list_episodes())
+        status = f", {self.status}" if self.status else ""
+        return (
+            f"<ExperimentLoader {name}: {count} episode{'' if count == 1 else 's'}{status}, {self.h5_path}>"
+        )
+
+    def __str__(self) -> str:
+        from loaders.overview import describe
+
+        return repr(self) if self._file.closed else describe(self)
+
+    def _documents(self) -> FlightrecDocuments | OriginalDocuments:
+        file = self._file.file()
+        return OriginalDocuments(file) if self._file.original else FlightrecDocuments(file)
+
+    def _open_episode(self, episode_id: int) -> StoredEpisode:
+        stored = open_episode(self._file.file(), episode_id, original=self._file.original)
+        if stored is None:
+            raise ValueError(f"Episode {episode_id} not found in {self.h5_path}")
+        return stored

@@ -1,0 +1,105 @@
+"""A stream's clock: the timestep of each of its rows, small in memory when the steps are even."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = slice | NDArray[np.intp]
+"""Some rows of a stream: a slice where they are neighbours, else their numbers in order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clock:
+    """The timesteps of ``count`` rows: ``first + step * row``, or the array ``uneven``.
+
+    Almost every run logs each step or each n-th, so a clock of a billion rows is three numbers.
+    """
+
+    first: int = 0
+    step: int = 1
+    count: int = 0
+    uneven: NDArray[np.int64] | None = None
+    ascending: bool = True
+
+    @classmethod
+    def of(cls, blocks: Iterable[NDArray[np.int64]]) -> Clock:
+        """The clock of timesteps that come in blocks, int64 ``(rows,)`` each, in order."""
+        head = cls()
+        rest: list[NDArray[np.int64]] = []
+        for block in blocks:
+            longer = None if rest else head._extended(block)
+            if longer is None:
+                rest.append(block)
+            else:
+                head = longer
+        if not rest:
+            return head
+        steps = np.concatenate([head.values(), *rest])
+        return cls(count=len(steps), uneven=steps, ascending=bool((steps[1:] >= steps[:-1]).all()))
+
+    def _extended(self, block: NDArray[np.int64]) -> Clock | None:
+        if not len(block):
+            return self
+        low = int(block[0])
+        first = self.first if self.count else low
+        if self.count:
+            step = low - first if self.count == 1 else self.step
+        else:
+            step = int(block[1]) - low if len(block) > 1 else 1
+        # In Python's integers: int64 differences of hostile timesteps wrap around.
+        even = step > 0 and low == first + step * self.count
+        even = even and int(block[-1]) == low + step * (len(block) - 1)
+        if not even or not (np.diff(block) == step).all():
+            return None
+        return Clock(first, step, self.count + len(block))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def values(self, rows: Rows | None = None) -> NDArray[np.int64]:
+        """Timesteps of these rows (all of them when None), int64, a fresh array."""
+        if self.uneven is not None:
+            return self.uneven.copy() if rows is None else np.array(self.uneven[rows])
+        if rows is None:
+            rows = slice(0, self.count)
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(self.count), dtype=np.int64)
+        return np.asarray(rows, np.int64) * np.int64(self.step) + np.int64(self.first)
+
+    def rows(self, start: int | None = None, stop: int | None = None) -> Rows:
+        """Rows whose timestep is in ``start <= timestep < stop``; None leaves a side open."""
+        if start is None and stop is None:
+            return slice(0, self.count)
+        if self.uneven is None:
+            low = 0 if start is None else self._row_from(start)
+            high = self.count if stop is None else self._row_from(stop)
+            return slice(low, max(low, high))
+        if self.ascending:
+            low = 0 if start is None else int(np.searchsorted(self.uneven, _clip(start)))
+            high = self.count if stop is None else int(np.searchsorted(self.uneven, _clip(stop)))
+            return slice(low, max(low, high))
+        inside = np.ones(self.count, np.bool_)
+        if start is not None:
+            inside &= self.uneven >= start
+        if stop is not None:
+            inside &= self.uneven < stop
+        return np.flatnonzero(inside)
+
+    def _row_from(self, timestep: int) -> int:
+        return min(max(-((self.first - int(timestep)) // self.step), 0), self.count)
+
+
+def row_span(rows: Rows) -> tuple[int, int]:
+    """The first of these rows and one past the last; ``(0, 0)`` when there are none."""
+    if isinstance(rows, slice):
+        return int(rows.start), int(rows.stop)
+    return (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)
+
+
+def _clip(timestep: Any) -> int:
+    return min(max(int(timestep), -(2**63)), 2**63 - 1)

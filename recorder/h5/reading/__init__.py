@@ -1,0 +1,1 @@
+"""Reading recordings: guarded handles, range reads of committed rows, decoding of encodings."""

@@ -1,0 +1,183 @@
+"""One stored episode: its datasets, how many of their rows are valid, and their clocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import DamagedError
+from recorder.format.clock import Clock
+from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS
+from recorder.h5.reading.guard import (
+    attributes,
+    child,
+    child_dataset,
+    child_group,
+    damage,
+    names,
+)
+from recorder.h5.reading.rows import read_blocks, read_rows
+
+
+class StoredEpisode:
+    """An episode's group. Shapes are trusted only once ``committed`` is gone (specification, section 6).
+
+    Attributes
+    ----------
+    name : str
+        Path of the group, for messages.
+    original : bool
+        Whether the layout is the original system's.
+    """
+
+    def __init__(self, group: Any, *, original: bool = False) -> None:
+        self.group, self.original = group, original
+        self.name = str(group.name)
+        self.cache: dict[Any, Any] = {}
+        self._datasets: dict[str, Any] = {}
+        self._committed: NDArray[np.int64] | None = None
+        self.refresh()
+
+    @property
+    def running(self) -> bool:
+        """Whether the episode has not ended, as far as this file handle sees."""
+        return self._committed is not None
+
+    def refresh(self) -> None:
+        """Read the counters of a running episode again."""
+        counters = self.dataset(COMMITTED)
+        if counters is None or len(counters.shape) != 1:
+            self._committed = None
+            return
+        with damage(f"{self.name}/{COMMITTED}"):
+            if counters.file.swmr_mode:
+                counters.refresh()
+            self._committed = np.asarray(counters[()], np.int64)
+
+    def attributes(self) -> dict[str, Any]:
+        """The group's attributes as Python values."""
+        return attributes(self.group)
+
+    def subgroup(self, path: str) -> Any | None:
+        """A group below the episode, or None."""
+        item = self.group
+        for name in path.split("/"):
+            item = None if item is None else child_group(item, name)
+        return item
+
+    def keys(self, path: str) -> list[str]:
+        """Names of the datasets in a group below the episode, sorted; [] without that group."""
+        group = self.subgroup(path)
+        return (
+            []
+            if group is None
+            else [name for name in names(group) if self.dataset(f"{path}/{name}") is not None]
+        )
+
+    def groups(self, path: str = "") -> list[str]:
+        """Names of the groups in a group below the episode (or in itself), sorted."""
+        group = self.subgroup(path) if path else self.group
+        return (
+            [] if group is None else [name for name in names(group) if child_group(group, name) is not None]
+        )
+
+    def dataset(self, path: str) -> Any | None:
+        """A dataset below the episode, or None; guarded, and kept for the next call."""
+        if path not in self._datasets:
+            above, _, name = path.rpartition("/")
+            group = self.subgroup(above) if above else self.group
+            found = None if group is None else child_dataset(group, name)
+            if found is None:
+                return None
+            self._datasets[path] = found
+        return self._datasets[path]
+
+    def need(self, path: str) -> Any:
+        """As :meth:`dataset`.
+
+        Raises
+        ------
+        DamagedError
+            It is missing.
+        """
+        dataset = self.dataset(path)
+        if dataset is None:
+            raise DamagedError(f"{self.name}/{path} is missing")
+        return dataset
+
+    def rows(self, path: str) -> int:
+        """Valid rows of a dataset that must be there."""
+        dataset = self.need(path)
+        with damage(dataset.name):
+            if not dataset.shape:
+                raise DamagedError(f"{dataset.name} has no rows")
+            if self._committed is None or COUNTER not in dataset.attrs:
+                return int(dataset.shape[0])
+            if dataset.file.swmr_mode:
+                dataset.refresh()
+            counter = int(dataset.attrs[COUNTER])
+            if not 0 <= counter < len(self._committed):
+                raise DamagedError(f"{dataset.name}: counter {counter} of {len(self._committed)}")
+            return max(0, min(int(self._committed[counter]), int(dataset.shape[0])))
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Rows of a dataset that must be there, by default all valid ones."""
+        return read_rows(self.need(path), start, self.rows(path) if stop is None else stop)
+
+    def clock(self, path: str) -> Clock:
+        """The timesteps in the dataset ``path``, kept while their number stays the same."""
+        count = self.rows(path)
+        kept = self.cache.get(("clock", path))
+        if isinstance(kept, Clock) and len(kept) == count:
+            return kept
+        dataset = self.need(path)
+        if dataset.dtype.kind not in "iu" or len(dataset.shape) != 1:
+            raise DamagedError(f"{dataset.name} holds no timesteps: {dataset.dtype} of shape {dataset.shape}")
+        clock = Clock.of(block.astype(np.int64, copy=False) for block in read_blocks(dataset, 0, count))
+        self.cache["clock", path] = clock
+        return clock
+
+    def clock_path(self, path: str) -> str:
+        """Path of the timesteps that a stream's attribute ``timesteps`` names."""
+        dataset = self.need(path)
+        with damage(dataset.name):
+            named = attributes(dataset).get(TIMESTEPS, TIMESTEPS)
+            if not isinstance(named, str) or "/" in named:
+                raise DamagedError(f"{dataset.name}: its timesteps are named {named!r}")
+        return f"{path.rpartition('/')[0]}/{named}"
+
+    def aligned_rows(self, path: str) -> int:
+        """Rows of a stream that have both a value and a timestep.
+
+        Raises
+        ------
+        DamagedError
+            An ended episode has another number of values than of timesteps.
+        """
+        values, steps = self.rows(path), self.rows(self.clock_path(path))
+        if values != steps and not self.running:
+            raise DamagedError(f"{self.name}/{path}: {values} rows, but {steps} timesteps")
+        return min(values, steps)
+
+
+def episode_ids(file: Any) -> dict[int, str]:
+    """Ids of all episodes in a file, ascending, and the names of their groups."""
+    group = child_group(file, EPISODES)
+    found = {}
+    for name in [] if group is None else names(group):
+        number = name.removeprefix("episode_")
+        if number != name and number.isascii() and number.isdigit():
+            found[int(number)] = name
+    return dict(sorted(found.items()))
+
+
+def open_episode(file: Any, episode_id: int, *, original: bool) -> StoredEpisode | None:
+    """The episode's stored form, or None."""
+    episodes = child_group(file, EPISODES)
+    for name in (f"episode_{episode_id:04d}", episode_ids(file).get(episode_id, "")):
+        group = child(episodes, name) if episodes is not None and name else None
+        if group is not None:
+            return StoredEpisode(group, original=original)
+    return None

@@ -1,0 +1,211 @@
+"""Spikes of a range of rows, from either encoding, decoding no more than that range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import DamagedError
+from recorder.format.clock import Clock
+from recorder.format.layout import ENCODING, SPIKES, SPIKES_EVENTS, SPIKES_INTERVALS
+from recorder.format.spikes import SILENCE, decode_cells
+from recorder.h5.reading.episode import StoredEpisode
+from recorder.h5.reading.guard import attributes
+from recorder.h5.reading.rows import read_blocks
+
+_BLOCK = 4 << 20
+
+
+class SpikeSlice(NamedTuple):
+    """Spikes in call order: ``rows`` and ``neurons`` int64 ``(spikes,)``, ``values`` of graded ones."""
+
+    rows: NDArray[np.int64]
+    neurons: NDArray[np.int64]
+    values: NDArray[Any] | None
+
+
+class SpikeRows(Protocol):
+    """Spikes by logged row, whatever the encoding."""
+
+    n_neurons: int
+    dtype: np.dtype[Any]
+    """What a dense row would have: the logged dtype, bool for index lists."""
+
+    def clock(self) -> Clock:
+        """Timesteps of all rows that are complete, those without spikes included where they are known."""
+        ...
+
+    def read(self, first: int, last: int) -> SpikeSlice:
+        """Spikes of rows ``first`` to ``last``."""
+        ...
+
+
+class _Stored:
+    def __init__(self, stored: StoredEpisode) -> None:
+        group = stored.subgroup(SPIKES)
+        facts = {} if group is None else attributes(group)
+        n_neurons = facts.get("n_neurons")
+        if not isinstance(n_neurons, int) or n_neurons < 1:
+            raise DamagedError(f"{stored.name}/{SPIKES}: n_neurons is {n_neurons!r}")
+        self.stored = stored
+        self.n_neurons = n_neurons
+        self.dtype = _logged_dtype(facts.get("dtype"), stored)
+        step = facts.get("anchor_rows")
+        self.anchor_rows = step if isinstance(step, int) and step > 0 else 0
+
+    def _rows(self, name: str) -> int:
+        # A dataset without rows may be missing: an episode can be silent from end to end.
+        return self.stored.rows(f"{SPIKES}/{name}") if self._has(name) else 0
+
+    def _has(self, name: str) -> bool:
+        return self.stored.dataset(f"{SPIKES}/{name}") is not None
+
+    def _read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        if not self._has(name) and start == stop:
+            return np.empty(0, np.int64)
+        return self.stored.read(f"{SPIKES}/{name}", start, stop)
+
+    def _damaged(self, what: str) -> DamagedError:
+        return DamagedError(f"{self.stored.name}/{SPIKES}: {what}")
+
+
+class IntervalSpikes(_Stored):
+    """``format = "intervals"``: silent cells between spikes, with anchors for slices."""
+
+    def clock(self) -> Clock:
+        """Timesteps of the complete rows; in a running episode those that the intervals cover."""
+        whole = self.stored.clock(f"{SPIKES}/timesteps")
+        if not self.stored.running:
+            return whole
+        rows = min(len(whole), self._covered() // self.n_neurons)
+        return whole if rows == len(whole) else Clock.of([whole.values(slice(0, rows))])
+
+    def read(self, first: int, last: int) -> SpikeSlice:
+        """Spikes of rows ``first`` to ``last``, decoded from the anchor before ``first``."""
+        items = self._rows("intervals")
+        item, cell = self._anchor(first, items, after=False)
+        end, _ = self._anchor(last, items, after=True)
+        if last <= first:
+            end = item
+        intervals = self._read("intervals", item, max(item, end)).astype(np.uint32, copy=False)
+        cells = decode_cells(intervals, cell)
+        beyond = len(cells) and (cells[0] < 0 or cells[-1] // self.n_neurons >= self._rows("timesteps"))
+        if beyond and not self.stored.running:
+            raise self._damaged("there are spikes after the last row")
+        low, high = (int(i) for i in np.searchsorted(cells, (first * self.n_neurons, last * self.n_neurons)))
+        values = None
+        if self._has("values"):
+            before = self._spikes_before(item, items) + low
+            if before + high - low > self._rows("values"):
+                raise self._damaged("fewer values than spikes")
+            values = self._read("values", before, before + high - low)
+        rows, neurons = np.divmod(cells[low:high], self.n_neurons)
+        return SpikeSlice(rows, neurons, values)
+
+    def _anchor(self, row: int, items: int, *, after: bool) -> tuple[int, int]:
+        """(item, cell) of the last anchor at or before ``row``, or of the first at or after it."""
+        lines = self._rows("anchors") if self.anchor_rows else 0
+        line = (-(-row // self.anchor_rows) if after else row // self.anchor_rows) if lines else 0
+        if after and line >= lines:
+            return items, 0
+        if not lines or (not after and line == 0):
+            return 0, 0
+        anchor = self._read("anchors", min(line, lines - 1), min(line, lines - 1) + 1)
+        if anchor.shape != (1, 3):
+            raise self._damaged(f"anchors of shape {anchor.shape}")
+        at, item, cell = (int(n) for n in anchor[0])
+        good = (
+            at == min(line, lines - 1) * self.anchor_rows and item >= 0 and 0 <= cell <= at * self.n_neurons
+        )
+        if not good:
+            raise self._damaged(f"anchor line {min(line, lines - 1)} is ({at}, {item}, {cell})")
+        # Anchors may be committed before the intervals they count.
+        return (item, cell) if item <= items else (0, 0) if not after else (items, 0)
+
+    def _spikes_before(self, item: int, items: int) -> int:
+        if self._rows("values") == items and not self.stored.running:
+            return item  # no interval stands for silence alone
+        return sum(int(np.count_nonzero(block != SILENCE)) for block in self._interval_blocks(0, item))
+
+    def _interval_blocks(self, start: int, stop: int) -> Iterator[NDArray[Any]]:
+        return (
+            read_blocks(self.stored.need(f"{SPIKES}/intervals"), start, stop, _BLOCK)
+            if stop > start
+            else iter(())
+        )
+
+    def _covered(self) -> int:
+        """Cells that the committed intervals cover; continues from the last call."""
+        items = self._rows("intervals")
+        done, covered = self.stored.cache.get("covered", (0, 0))
+        if done > items:
+            done, covered = 0, 0
+        for block in self._interval_blocks(done, items):
+            covered += int(block.sum(dtype=np.int64)) + int(np.count_nonzero(block != SILENCE))
+        self.stored.cache["covered"] = (items, covered)
+        return int(covered)
+
+
+class EventSpikes(_Stored):
+    """``format = "events"``: timestep and neuron of each spike, and where each row's spikes end."""
+
+    def clock(self) -> Clock:
+        """Timesteps of all calls with spikes, silent ones included."""
+        whole = self.stored.clock(f"{SPIKES}/rows")
+        rows = min(len(whole), self._rows("row_ends"))
+        if self.stored.running:
+            known = self._read("row_ends", 0, rows)
+            rows = int(np.searchsorted(known, self._rows("values"), side="right"))
+        elif rows < len(whole):
+            raise self._damaged(f"{len(whole)} rows, but {rows} row_ends")
+        return whole if rows == len(whole) else Clock.of([whole.values(slice(0, rows))])
+
+    def read(self, first: int, last: int) -> SpikeSlice:
+        """Spikes of rows ``first`` to ``last``."""
+        ends = self._read("row_ends", max(first - 1, 0), max(last, first)).astype(np.int64)
+        if first == 0:
+            ends = np.concatenate([np.zeros(1, np.int64), ends])
+        counts = np.diff(ends)
+        start, stop = int(ends[0]), int(ends[-1])
+        if (counts < 0).any() or not 0 <= start <= stop <= self._rows("values"):
+            raise self._damaged("row_ends do not cut the spikes into rows")
+        rows = np.repeat(np.arange(first, first + len(counts), dtype=np.int64), counts)
+        neurons = self._read("values", start, stop).astype(np.int64, copy=False)
+        if len(neurons) and not 0 <= neurons.min() <= neurons.max() < self.n_neurons:
+            raise self._damaged(f"a neuron outside 0 to {self.n_neurons - 1}")
+        graded = self._has("amplitudes")
+        return SpikeSlice(rows, neurons, self._read("amplitudes", start, stop) if graded else None)
+
+
+def stored_spikes(stored: StoredEpisode) -> SpikeRows | None:
+    """The episode's spikes by the encoding that its attribute ``format`` names; None without any.
+
+    Raises
+    ------
+    DamagedError
+        An encoding this reader does not know.
+    """
+    group = stored.subgroup(SPIKES)
+    if group is None or not stored.keys(SPIKES):
+        return None
+    encoding = attributes(group).get(ENCODING)
+    if encoding == SPIKES_INTERVALS:
+        return IntervalSpikes(stored)
+    if encoding == SPIKES_EVENTS:
+        return EventSpikes(stored)
+    raise DamagedError(f"{stored.name}/{SPIKES}: unknown format {encoding!r}")
+
+
+def _logged_dtype(text: Any, stored: StoredEpisode) -> np.dtype[Any]:
+    if text == "indices":
+        return np.dtype(np.bool_)
+    try:
+        dtype: np.dtype[Any] = np.dtype(text)
+    except (TypeError, ValueError) as error:
+        raise DamagedError(f"{stored.name}/{SPIKES}: dtype is {text!r}") from error
+    if text is None or dtype.kind not in "biufc":
+        raise DamagedError(f"{stored.name}/{SPIKES}: dtype is {text!r}")
+    return dtype

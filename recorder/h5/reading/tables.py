@@ -1,0 +1,87 @@
+"""Weight changes and events as they were logged, in call order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import DamagedError
+from recorder.format.events import decode_event
+from recorder.format.layout import ENCODING, EVENTS, EVENTS_JSON, TIMESTEPS, WEIGHT_CHANGES
+from recorder.h5.reading.episode import StoredEpisode
+from recorder.h5.reading.guard import attributes, damage
+from recorder.h5.reading.rows import read_rows
+
+_BLOCK = 16_384
+
+
+def weight_columns(stored: StoredEpisode) -> dict[str, NDArray[Any]]:
+    """All columns of the weight changes, ``(changes, ...)`` each, in call order; {} without any.
+
+    Raises
+    ------
+    DamagedError
+        The columns of an ended episode differ in length, or there are no timesteps.
+    """
+    keys = stored.keys(WEIGHT_CHANGES)
+    if not keys:
+        return {}
+    if TIMESTEPS not in keys:
+        raise DamagedError(f"{stored.name}/{WEIGHT_CHANGES} has no timesteps")
+    counts = {key: stored.rows(f"{WEIGHT_CHANGES}/{key}") for key in keys}
+    rows = min(counts.values())
+    if max(counts.values()) != rows and not stored.running:
+        raise DamagedError(f"{stored.name}/{WEIGHT_CHANGES}: columns of different lengths: {counts}")
+    return {key: stored.read(f"{WEIGHT_CHANGES}/{key}", 0, rows) for key in keys}
+
+
+def has_events(stored: StoredEpisode) -> bool:
+    """Whether the episode has events in ``format = "json"``.
+
+    Raises
+    ------
+    DamagedError
+        An encoding this reader does not know.
+    """
+    group = stored.subgroup(EVENTS)
+    if group is None or not stored.keys(EVENTS):
+        return False
+    encoding = attributes(group).get(ENCODING)
+    if encoding != EVENTS_JSON:
+        raise DamagedError(f"{stored.name}/{EVENTS}: unknown format {encoding!r}")
+    return True
+
+
+def iter_events(stored: StoredEpisode) -> Iterator[tuple[int, str, dict[Any, Any]]]:
+    """(timestep, type, data) of each event in call order; reads and decodes block by block.
+
+    Raises
+    ------
+    DamagedError
+    """
+    if not has_events(stored):
+        return
+    rows = min(stored.rows(f"{EVENTS}/{TIMESTEPS}"), stored.rows(f"{EVENTS}/ends"))
+    size = stored.rows(f"{EVENTS}/data")
+    begin = 0
+    for low in range(0, rows, _BLOCK):
+        high = min(low + _BLOCK, rows)
+        steps = stored.read(f"{EVENTS}/{TIMESTEPS}", low, high).tolist()
+        ends = stored.read(f"{EVENTS}/ends", low, high).astype(np.int64)
+        if stored.running:
+            ends = ends[ends <= size]
+        if len(ends) and ((np.diff(ends, prepend=begin) < 0).any() or not 0 <= ends[-1] <= size):
+            raise DamagedError(f"{stored.name}/{EVENTS}: ends do not cut the {size} bytes of data")
+        if not len(ends):
+            return
+        with damage(f"{stored.name}/{EVENTS}"):
+            raw = read_rows(stored.need(f"{EVENTS}/data"), begin, int(ends[-1])).tobytes()
+        start = 0
+        for step, end in zip(steps, (ends - begin).tolist(), strict=False):
+            kind, data = decode_event(raw[start:end])
+            start = end
+            yield step, kind, data
+        begin = int(ends[-1])

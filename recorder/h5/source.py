@@ -1,0 +1,46 @@
+"""Range reads of committed rows: the door to the room ``reading`` for loaders.
+
+``RecordingFile`` is the lazily opened file, ``StoredEpisode`` an episode with its valid rows and
+clocks, ``read_rows`` a range of any dataset, and ``stored_spikes``, ``stored_rewards``,
+``weight_columns`` and ``iter_events`` decode a stream by the encoding that its attribute names.
+"""
+
+from recorder.h5.reading.episode import StoredEpisode, episode_ids, open_episode
+from recorder.h5.reading.guard import (
+    attributes,
+    check_tree,
+    child_dataset,
+    child_group,
+    damage,
+    names,
+)
+from recorder.h5.reading.handle import RecordingFile
+from recorder.h5.reading.rewards import PlainRewards, RewardRows, stored_rewards
+from recorder.h5.reading.rows import Select, read_at, read_rows
+from recorder.h5.reading.spikes import SpikeRows, SpikeSlice, stored_spikes
+from recorder.h5.reading.tables import has_events, iter_events, weight_columns
+
+__all__ = [
+    "PlainRewards",
+    "RecordingFile",
+    "RewardRows",
+    "Select",
+    "SpikeRows",
+    "SpikeSlice",
+    "StoredEpisode",
+    "attributes",
+    "check_tree",
+    "child_dataset",
+    "child_group",
+    "damage",
+    "episode_ids",
+    "has_events",
+    "iter_events",
+    "names",
+    "open_episode",
+    "read_at",
+    "read_rows",
+    "stored_rewards",
+    "stored_spikes",
+    "weight_columns",
+]
