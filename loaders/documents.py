@@ -119,6 +119,10 @@ class FlightrecDocuments:
         facts = episode_attributes(group)
         return {**facts, **given} if isinstance(given, dict) else {**facts, "summary": given}
 
+    def given_summary(self, _name: str, group: Any) -> Any:
+        """The summary that was given when the episode ended."""
+        return episode_summary(group)
+
     def _document(self, name: str) -> dict[str, Any]:
         group = child_group(self.file, name)
         if group is None:

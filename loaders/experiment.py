@@ -6,7 +6,7 @@ import os
 from types import TracebackType
 from typing import Any, Self
 
-from loaders.documents import FlightrecDocuments
+from loaders.documents import FlightrecDocuments, episode_attributes
 from loaders.episode import EpisodeData
 from loaders.find import find_recording
 from loaders.original import OriginalDocuments
@@ -75,8 +75,9 @@ class ExperimentLoader:
         """A row per episode: id, status, success, totals, times. Prints as a table, ``to_pandas()``."""
         rows = []
         for episode_id in self.list_episodes():
-            facts = {**self.get_episode_summary(episode_id), **self.get_episode(episode_id).get_metadata()}
-            rows.append(EpisodeSummary.of(episode_id, facts))
+            group = self._open_episode(episode_id).group
+            summary = self._documents().given_summary(str(group.name).rpartition("/")[2], group)
+            rows.append(EpisodeSummary.of(episode_id, episode_attributes(group), summary))
         return EpisodeTable(rows)
 
     def get_metadata(self) -> dict[str, Any]:

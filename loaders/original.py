@@ -147,6 +147,11 @@ class OriginalDocuments:
         facts = attributes(group if apart is None else check_tree(apart))
         return {key: _parse(value) for key, value in facts.items()}
 
+    def given_summary(self, name: str, group: Any) -> dict[str, Any]:
+        """What of :meth:`summary` the episode's own attributes do not say."""
+        known = attributes(group)
+        return {key: value for key, value in self.summary(name, group).items() if key not in known}
+
 
 def _parse(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("{", "["):

@@ -91,7 +91,8 @@ def iter_original_events(stored: StoredEpisode) -> Iterator[Event]:
             steps = columns.get(f"{key}{OWN_TIMESTEPS}", columns.get(TIMESTEPS, ()))
             for step, value in zip((int(step) for step in steps), columns[key], strict=False):
                 seen[step] = seen.get(step, 0) + 1
-                rows.setdefault((step, seen[step]), {})[key] = value
+                plain = value.item() if isinstance(value, np.generic) else value
+                rows.setdefault((step, seen[step]), {})[key] = plain
         events += [(step, kind, data) for (step, _), data in rows.items()]
     yield from sorted(events, key=lambda event: event[0])
 

@@ -31,11 +31,10 @@ class EpisodeSummary:
     summary: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, episode_id: int, facts: dict[str, Any]) -> EpisodeSummary:
-        """From an episode's attributes and its summary, merged; unknown ones are the summary."""
+    def of(cls, episode_id: int, facts: dict[str, Any], summary: Any) -> EpisodeSummary:
+        """From an episode's attributes and the summary given at its end."""
         own = {item.name for item in fields(cls)} - {"summary", "episode_id"}
-        rest = {key: value for key, value in facts.items() if key not in own and key != "episode_id"}
-        return cls(episode_id, **{key: facts[key] for key in own & facts.keys()}, summary=rest)
+        return cls(episode_id, **{key: facts[key] for key in own & facts.keys()}, summary=summary)
 
 
 class EpisodeTable(Sequence[EpisodeSummary]):
