@@ -35,7 +35,7 @@ def command(output: Path, steps: int) -> None:
       flightrec demo
       flightrec demo --output /tmp/recordings --steps 500
     """
-    from loaders import ExperimentLoader
+    from loaders import ExperimentLoader, describe
     from recorder import DataExporter
     from recorder.command import demo_network, demo_plot
 
@@ -48,7 +48,7 @@ def command(output: Path, steps: int) -> None:
     total = EPISODES * steps
     click.echo(f"Simulated and recorded {total:,} timesteps in {elapsed:.1f} s\n")
     with ExperimentLoader(exporter.output_dir) as experiment:
-        click.echo(repr(experiment))
+        click.echo(describe(experiment))
         picture = demo_plot.draw(experiment, exporter.output_dir / "demo.png")
 
     click.echo(f"\nRecording  {exporter.h5_path}  ({size(exporter.h5_path.stat().st_size)})")

@@ -21,10 +21,10 @@ def command(path: Path, config: bool) -> None:
       flightrec info experiments/run_20260101_120000
       flightrec info experiments/run_20260101_120000/experiment_data.h5 --config
     """
-    from loaders import ExperimentLoader
+    from loaders import ExperimentLoader, describe
 
     with ExperimentLoader(path) as experiment:
-        click.echo(repr(experiment))
+        click.echo(describe(experiment))
         if config:
             from pprint import pformat
 

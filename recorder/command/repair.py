@@ -32,18 +32,22 @@ def command(paths: tuple[Path, ...]) -> None:
       1  at least one could not be repaired, or is still being written
     """
     from recorder.command.progress import Progress
-    from recorder.h5.repair import repair
+    from recorder.h5.repair import needs_repair, repair
 
     failed = 0
     for path in paths:
         file = data_file(path)
         try:
-            with Progress(f"repair {file.parent.name}", unit="row") as progress:
+            if not needs_repair(file):
+                click.echo(f"{file.parent}: sound, nothing to repair")
+                continue
+            with Progress(f"repair {file.parent.name}", unit="record") as progress:
                 report = repair(file, progress=progress)
         except (FlightrecError, OSError) as error:
             failed += 1
             click.echo(f"{file.parent}: {' '.join(str(error).split())}", err=True)
-        else:
-            click.echo(f"{file.parent}: {report.message}")
+            continue
+        failed += report.status == "damaged"
+        click.echo(f"{file.parent}: {report.message}")
     if failed:
         raise SystemExit(1)
