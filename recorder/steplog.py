@@ -45,6 +45,8 @@ class StepLog:
         Told of every new log function, so that the exporter's ``log`` is always the newest.
     elsewhere : callable
         Takes the calls of log functions that outlived their episode.
+    on_new, on_sealed : callable
+        Told of streams' first values, and of the rows of every block that is handed over.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class StepLog:
         install: Callable[[Callable[..., None]], None],
         elsewhere: Callable[..., None],
         on_new: Callable[[int, Given], None],
+        on_sealed: Callable[[int], None],
     ) -> None:
         self._writer, self._options = writer, options
-        self._install, self._elsewhere, self._on_new = install, elsewhere, on_new
+        self._install, self._elsewhere, self._on_new, self._on_sealed = install, elsewhere, on_new, on_sealed
         self._n_neurons, self._expected = n_neurons, expected_rows
         self.plan = Plan()
         self.record: Record | None = None
@@ -67,6 +70,7 @@ class StepLog:
         self._due: dict[str, int] = {}
         self._budget = 0
         self._rows_before = 0
+        self.dropped = 0
         self._storing = self._refused = self._closed = False
 
     @property
@@ -103,7 +107,7 @@ class StepLog:
             if self.record is not None and self._store(step, arguments, side):
                 return
             if not self.roll():
-                self._writer.ring.dropped += 1
+                self.drop(1)
                 return
         raise RowTooLargeError("ring", "a row that fits a block", "a larger one", step=step, hint="raise ring_bytes")
 
@@ -146,8 +150,15 @@ class StepLog:
         if record is not None:
             self._remember_dues()
             self._adapt(record)
-            self._rows_before += record.tables[MAIN].count
+            rows = record.tables[MAIN].count
+            self._rows_before += rows
             self._writer.seal(record)
+            self._on_sealed(rows)
+
+    def drop(self, steps: int) -> None:
+        """Count steps that found no room and that the policy lets go."""
+        self.dropped += steps
+        self._writer.ring.dropped += steps
 
     def retire(self) -> None:
         """Send the next call to :meth:`admit`; safe from any thread."""
@@ -158,6 +169,11 @@ class StepLog:
         """Hand everything over; log functions that are still held go elsewhere from now on."""
         self.seal()
         self._closed = True
+
+    def disown(self) -> None:
+        """In a forked child: store nothing more, whoever still holds a log function."""
+        self.retire()
+        self.record, self._closed = None, True
 
     def move(self, position: Position) -> None:
         """Let the log function go on at this position of the open block."""

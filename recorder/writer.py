@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from recorder.errors import FlightrecError, RingFullError, RowTooLargeError, WriteError
+from recorder.errors import ClosedError, FlightrecError, RingFullError, RowTooLargeError, WriteError
 from recorder.h5.sink import Change, Sink
 from recorder.ring.arena import Ring
 from recorder.ring.record import Record, pack_meta, record_bytes
@@ -25,7 +25,9 @@ class Writer:
     call, with their cause.
     """
 
-    def __init__(self, ring: Ring, sink: Sink, *, threaded: bool, on_full: str) -> None:
+    def __init__(
+        self, ring: Ring, sink: Sink, *, threaded: bool, on_full: str, tick: float | None = None
+    ) -> None:
         self.ring, self._sink, self._on_full = ring, sink, on_full
         self._state = threading.Condition()
         self._sealed = 0
@@ -33,7 +35,9 @@ class Writer:
         self._told = False
         self._closing = False
         self._requests: list[_Request] = []
-        self.on_error: Callable[[], None] = lambda: None
+        self._tick = tick
+        self.on_attention: Callable[[], None] = lambda: None
+        """Called on the writer's thread when the logging one should come by: an error, or time to flush."""
         self._thread: threading.Thread | None = None
         if threaded:
             self._thread = threading.Thread(target=self._run, name="flightrec-writer", daemon=True)
@@ -132,6 +136,12 @@ class Writer:
         if self._error is not None and not self._told:
             self.check()
 
+    def disown(self) -> None:
+        """In a forked child, which has no writer thread and no right to the file."""
+        self._error = ClosedError("this recording belongs to the process that opened it")
+        self._thread = None
+        self._sink.disown()
+
     @property
     def failed(self) -> bool:
         """Whether anything could not be written."""
@@ -155,7 +165,8 @@ class Writer:
         while True:
             with self._state:
                 while not (self._sealed > self.ring.finished or self._requests or self._closing):
-                    self._state.wait()
+                    if not self._state.wait(self._tick):
+                        self.on_attention()
                 sealed, requests, self._requests = self._sealed, self._requests, []
                 if sealed == self.ring.finished and not requests:
                     return
@@ -186,7 +197,7 @@ class Writer:
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
-        self.on_error()
+        self.on_attention()
 
 
 class _Request:

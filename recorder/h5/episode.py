@@ -74,6 +74,11 @@ class EpisodeWriter:
         rows = sum(column.waiting * column.row_bytes for column in self._columns())
         return int(rows * 1.01) + 65536
 
+    @property
+    def waiting_steps(self) -> int:
+        """Steps of which something waits for its chunk to fill."""
+        return max((c.waiting for c in self._columns() if c.path.endswith("/timesteps")), default=0)
+
     def feed(self, record: Record) -> None:
         """Take a record's rows; the memory they are in must stay until :meth:`settle`."""
         rows = Rows(record)

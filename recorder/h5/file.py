@@ -1,15 +1,88 @@
-"""Opening recordings: the one place that knows how a file is created, reopened and read."""
+"""Opening recordings: how a file is created, and how any file is opened to be read."""
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 
-LIBVER = ("v110", "v110")
-"""HDF5 2.x writes with ``latest`` what HDF5 1.14 cannot read."""
+from recorder.errors import DamagedError, ReadError, RecordingLockedError
+from recorder.h5.lock import owner_of
+from recorder.h5.repair import needs_repair, open_unwritten, repair
+from recorder.h5.transaction import LIBVER
+
+_PATIENCE = 2.0
+"""Seconds to wait for a living writer to leave the moment in which HDF5 reopens its file."""
+
+
+def create(path: Path, initialise: Callable[[h5py.File], None]) -> None:
+    """A new file, visible under its name only once it is whole.
+
+    Raises
+    ------
+    FileExistsError
+        There is one already; it is left alone.
+    """
+    draft = path.with_name(path.name + ".new")
+    with h5py.File(draft, "x", libver=LIBVER) as file:
+        initialise(file)
+    try:
+        os.link(draft, path)
+    finally:
+        draft.unlink()
 
 
 def open_for_reading(path: Path) -> h5py.File:
-    """The recording's file, read-only; a killed one is repaired first, a living one opened in SWMR mode."""
-    return h5py.File(path, "r", libver=LIBVER)
+    """A recording's file, read-only.
+
+    A killed recording is repaired first (in memory, where its folder cannot be written); a living one is
+    opened in SWMR mode, with its committed rows.
+
+    Raises
+    ------
+    ReadError
+        The file is no HDF5 file, or cannot be made whole.
+    OSError
+        The file cannot be opened.
+    """
+    if needs_repair(path):
+        try:
+            repair(path)
+        except RecordingLockedError:
+            return _open_live(path)
+        except PermissionError:
+            return open_unwritten(path)
+        except OSError as error:
+            if error.errno != 30:
+                raise
+            return open_unwritten(path)
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if not path.is_file():
+            raise
+        raise DamagedError(f"{path} is no HDF5 file, or is damaged: {error}") from error
+
+
+def _open_live(path: Path) -> h5py.File:
+    if owner_of(path).get("pid") == os.getpid():
+        return open_snapshot(path)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return h5py.File(path, "r", libver=LIBVER, swmr=True)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ReadError(f"{path} is being written and cannot be opened: {error}") from error
+            time.sleep(0.005)
+
+
+def open_snapshot(path: Path) -> h5py.File:
+    """The file as it is on disk, read-only, apart from any writer of this process.
+
+    In one process HDF5 would share the writer's open file; a file object keeps the two apart.
+    """
+    return h5py.File(path.open("rb"), "r")

@@ -16,9 +16,10 @@ class OverlayFile(io.RawIOBase):
     of it, or of its folder, being written.
     """
 
-    def __init__(self, descriptor: int, *, memory: bool = False) -> None:
+    def __init__(self, descriptor: int, *, memory: bool = False, close: bool = False) -> None:
         super().__init__()
         self.descriptor = descriptor
+        self._owns = close
         self.old_size = os.fstat(descriptor).st_size
         self.size = self.old_size
         self._limit = 1 << 62 if memory else self.old_size
@@ -31,6 +32,12 @@ class OverlayFile(io.RawIOBase):
         return [
             (page * _PAGE + a, bytes(self._pages[page][a:b])) for page, (a, b) in sorted(self._dirty.items())
         ]
+
+    def close(self) -> None:
+        """Let go of the descriptor, if it was given away with ``close=True``."""
+        if self._owns and not self.closed:
+            os.close(self.descriptor)
+        super().close()
 
     def readable(self) -> bool:
         """True: HDF5 reads old bytes and held ones alike."""

@@ -40,6 +40,7 @@ class Sink:
         self.episode: EpisodeWriter | None = None
         self._journal = path.with_name(path.name + JOURNAL_SUFFIX)
         self._live: LiveFile | None = None
+        self._attached: EpisodeWriter | None = None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def apply(self, records: Iterable[Record]) -> bytes:
@@ -50,7 +51,7 @@ class Sink:
         OSError, RuntimeError
             HDF5 or the file system refused; the caller must not apply anything further.
         """
-        ended = self._feed(records)
+        ended, self.episode = feed(records, self.episode, self.chunking)
         episode = self.episode
         if ended or (episode is not None and episode.needs_structure):
             self.change(lambda file: _restructure(file, ended, episode))
@@ -60,12 +61,6 @@ class Sink:
             return b""
         episode.settle()
         return episode.state()
-
-    def apply_within(self, file: h5py.File, records: Iterable[Record]) -> int:
-        """The same inside a transaction that is open already; returns how many episodes ended."""
-        ended = self._feed(records)
-        _restructure(file, ended, self.episode)
-        return len(ended)
 
     def change(self, change: Change) -> None:
         """One structural change: all of it, or its exception and none of it."""
@@ -87,23 +82,19 @@ class Sink:
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             self.close()
 
-    def _feed(self, records: Iterable[Record]) -> list[EpisodeWriter]:
-        ended: list[EpisodeWriter] = []
-        for record in records:
-            if record.kind == START:
-                self.episode = EpisodeWriter(record.meta["start"], self.chunking)
-            elif record.kind == ROWS and self.episode is not None:
-                self.episode.feed(record)
-            elif record.kind == END and self.episode is not None:
-                self.episode.close(record.meta["end"])
-                ended.append(self.episode)
-                self.episode = None
-        return ended
+    def disown(self) -> None:
+        """In a forked child: nothing that HDF5 still does may reach the parent's file."""
+        if self._live is not None:
+            self._live.disown()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _stream(self, episode: EpisodeWriter) -> None:
         if self._live is None:
             self._live = LiveFile(self.path, self._descriptor)
             episode.attach(self._live.file)
+            self._attached = episode
         self._live.extend(episode.waiting_bytes)
         episode.append()
         if self.sync:
@@ -111,10 +102,27 @@ class Sink:
 
     def _leave_live(self) -> None:
         if self._live is not None:
-            if self.episode is not None:
-                self.episode.detach()
-            live, self._live = self._live, None
+            if self._attached is not None:
+                self._attached.detach()
+            live, self._live, self._attached = self._live, None, None
             live.close()
+
+
+def feed(
+    records: Iterable[Record], episode: EpisodeWriter | None, chunking: Chunking
+) -> tuple[list[EpisodeWriter], EpisodeWriter | None]:
+    """Hand records to their episodes; returns the episodes that ended and the one that is open."""
+    ended: list[EpisodeWriter] = []
+    for record in records:
+        if record.kind == START:
+            episode = EpisodeWriter(record.meta["start"], chunking)
+        elif episode is not None and record.kind == ROWS:
+            episode.feed(record)
+        elif episode is not None and record.kind == END:
+            episode.close(record.meta["end"])
+            ended.append(episode)
+            episode = None
+    return ended, episode
 
 
 def _restructure(file: h5py.File, ended: list[EpisodeWriter], episode: EpisodeWriter | None) -> None:

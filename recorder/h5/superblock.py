@@ -17,39 +17,34 @@ _FLAGS, _END, _CHECKSUM = 11, 28, 44
 _MASK = 0xFFFFFFFF
 
 
-def end_of_file(superblock: bytes) -> int:
-    """The end-of-file address a superblock claims."""
-    return int(struct.unpack_from("<Q", superblock, _END)[0])
-
-
 def write_open(descriptor: int, end: int) -> None:
     """Say in the file that nobody writes it and that it ends at ``end``; one small write."""
     os.pwrite(descriptor, _amended(_read(descriptor), end), 0)
 
 
-def mend(descriptor: int) -> bool:
-    """Make the file one that every HDF5 opens: flags 0, end of file where it is. True if it was not.
+def mended(block: bytes, size: int) -> bytes:
+    """The superblock with which every HDF5 opens the file: flags 0, end of file where it is.
 
     Raises
     ------
     DamagedError
         The file does not begin with a version-3 superblock.
     """
-    block = _read(descriptor)
-    size = os.fstat(descriptor).st_size
-    if block[_FLAGS] == 0 and end_of_file(block) == size:
-        return False
-    os.pwrite(descriptor, _amended(block, size), 0)
-    return True
+    _check(block)
+    return _amended(block, size)
 
 
 def _read(descriptor: int) -> bytes:
     block = os.pread(descriptor, SIZE, 0)
+    _check(block)
+    return block
+
+
+def _check(block: bytes) -> None:
     if len(block) < SIZE or block[:8] != _SIGNATURE or block[8] != 3:
         raise DamagedError("the file does not begin with a version-3 HDF5 superblock")
     if lookup3(block[:_CHECKSUM]) != struct.unpack_from("<I", block, _CHECKSUM)[0]:
         raise DamagedError("the HDF5 superblock fails its checksum")
-    return block
 
 
 def _amended(block: bytes, end: int) -> bytes:

@@ -49,41 +49,53 @@ def transaction(path: Path, journal: Path, *, sync: bool = False) -> Iterator[h5
         try:
             with h5py.File(overlay, "r+", libver=LIBVER) as file:
                 yield file
-            _commit(overlay, journal, sync=sync)
         except BaseException:
             os.ftruncate(descriptor, overlay.old_size)
             raise
+        commit(overlay, journal, sync=sync)
     finally:
         os.close(descriptor)
 
 
-def replay(path: Path, journal: Path) -> bool:
-    """Apply a complete journal, discard a torn one. True if one was applied; may be killed and run again."""
+def replay(overlay: OverlayFile, journal: Path) -> bool:
+    """Take what a complete journal says into ``overlay``; a torn one says nothing. True if it was complete."""
     try:
         data = journal.read_bytes()
     except FileNotFoundError:
         return False
     size, extents = _parse(data)
-    if extents is not None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            _apply(descriptor, extents, size)
-        finally:
-            os.close(descriptor)
-    journal.unlink()
-    return extents is not None
+    if extents is None:
+        return False
+    for offset, content in extents:
+        overlay.seek(offset)
+        overlay.write(content)
+    overlay.truncate(size)
+    return True
 
 
-def _commit(overlay: OverlayFile, journal: Path, *, sync: bool) -> None:
+def commit(overlay: OverlayFile, journal: Path, *, sync: bool = False) -> None:
+    """Make what was held back happen, by way of the journal.
+
+    Raises
+    ------
+    OSError
+        The journal could not be written, and nothing was changed; or the file could not, and the journal
+        stays for the next repair.
+    """
     extents = overlay.extents()
     body = b"".join(_EXTENT.pack(offset, len(data)) + data for offset, data in extents)
-    with journal.open("wb") as out:
-        out.write(_HEAD.pack(overlay.size, len(body), zlib.crc32(body)) + body)
-        out.flush()
-        if sync:
-            os.fsync(overlay.descriptor)
-            os.fsync(out.fileno())
-            _sync_folder(journal.parent)
+    try:
+        with journal.open("wb") as out:
+            out.write(_HEAD.pack(overlay.size, len(body), zlib.crc32(body)) + body)
+            out.flush()
+            if sync:
+                os.fsync(overlay.descriptor)
+                os.fsync(out.fileno())
+                _sync_folder(journal.parent)
+    except OSError:
+        journal.unlink(missing_ok=True)
+        os.ftruncate(overlay.descriptor, overlay.old_size)
+        raise
     _apply(overlay.descriptor, extents, overlay.size)
     if sync:
         os.fsync(overlay.descriptor)
