@@ -149,6 +149,8 @@ def _fill(
                 raise DamagedError(
                     f"{dataset.name}: rows {low} to {low + rows - 1} cannot be read: {error}"
                 ) from error
+            if mask == 0 and len(raw) == layout.nbytes:
+                mask = _mask_in_index(dataset, (low, *rest))
             if pool is None:
                 layout.place(raw, mask, lines, select, target)
                 continue
@@ -162,6 +164,24 @@ def _fill(
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _mask_in_index(dataset: Any, offset: tuple[int, ...]) -> int:
+    """The filter mask of a chunk, from the index of chunks.
+
+    Where this process has just stored the chunk unfiltered through the same dataset, HDF5 2.0 answers
+    ``read_direct_chunk`` with the chunk's bytes and the mask 0. Such a chunk has just its raw length.
+    """
+    masks = []
+
+    def look(chunk: Any) -> bool | None:
+        if chunk.chunk_offset != offset:
+            return None
+        masks.append(int(chunk.filter_mask))
+        return True
+
+    dataset.id.chunk_iter(look)
+    return masks[0] if masks else 0
 
 
 def _inflate(raw: bytes, nbytes: int) -> bytes:
