@@ -33,6 +33,7 @@ def draw(experiment: ExperimentLoader, path: Path) -> Path:
     for panel in panels[:-1]:
         panel.tick_params(labelbottom=False)
     panels[-1].set_xlabel("time (ms)")
+    panels[-1].margins(x=0)
     _way(figure.add_subplot(grid[0:2, 1]), episode)
     _weights(figure.add_subplot(grid[2:, 1]), experiment)
     figure.suptitle(f"{experiment.h5_path.parent.name}, last episode")
@@ -60,15 +61,15 @@ def _rates(axes: Any, episode: EpisodeData, kinds: Any) -> None:
         # the last window may be cut by the episode's end: divide by what it really covers
         widths = np.diff(np.minimum(edges, end))
         counts = np.histogram(times, edges)[0]
-        axes.stairs(counts / widths / (kinds == kind).sum() * 1000, edges, color=color)
+        axes.stairs(counts / widths / (kinds == kind).sum() * 1000, edges, color=color, baseline=None)
     axes.set_ylabel("rate (Hz)")
 
 
 def _potentials(axes: Any, episode: EpisodeData) -> None:
     states = episode.get_neural_states()
-    for neuron, color in ((5, COLORS["input"]), (120, COLORS["hidden"]), (225, COLORS["output"])):
-        axes.plot(states["timesteps"], states["v"][:, neuron], lw=0.7, color=color)
-    axes.set_ylabel("v (mV)")
+    neuron = states["v"].shape[1] - 25
+    axes.plot(states["timesteps"], states["v"][:, neuron], lw=0.7, color=COLORS["output"])
+    axes.set_ylabel(f"v of neuron {neuron}\n(mV)")
 
 
 def _reward(axes: Any, episode: EpisodeData) -> None:
@@ -95,7 +96,12 @@ def _weights(axes: Any, experiment: ExperimentLoader) -> None:
         changes = episode.get_weight_changes()
         if changes:
             axes.plot(
-                start + changes["timesteps"], changes["new_weights"], ",", color="black", rasterized=True
+                start + changes["timesteps"],
+                changes["new_weights"],
+                ".",
+                ms=1.5,
+                color="black",
+                rasterized=True,
             )
         start += int(episode.get_metadata()["total_timesteps"])
         axes.axvline(start, color="grey", lw=0.5)

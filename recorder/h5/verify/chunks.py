@@ -78,9 +78,11 @@ def _fault(dataset: h5py.Dataset, info: Any, deflate: int, nbytes: int) -> str:
         out = inflater.decompress(raw, nbytes + 1)
     except zlib.error as error:
         return f"does not inflate: {error}"
-    if not inflater.eof and len(out) <= nbytes:
-        return f"ends too early, after {len(out):,} of {nbytes:,} bytes"
-    return "" if len(out) == nbytes else f"inflates to {len(out):,} or more bytes instead of {nbytes:,}"
+    if len(out) > nbytes:
+        return f"inflates to more than {nbytes:,} bytes"
+    if not inflater.eof or len(out) < nbytes:
+        return f"holds {len(out):,} of {nbytes:,} bytes"
+    return ""
 
 
 def _hdf5_fault(dataset: h5py.Dataset, offset: tuple[int, ...]) -> str:

@@ -1,0 +1,80 @@
+"""The benchmarks run, measure what they say, and save what they print. No assertions on time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def run(script: str, *arguments: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def saved(folder: Path, name: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / f"{name}.json").read_text())
+    assert {"python", "packages", "processor", "file_system", "load_average"} <= set(found["environment"])  # type: ignore[call-overload]
+    return found
+
+
+def test_benchmark(tmp_path: Path) -> None:
+    out = run("benchmark.py", "--quick", "--scenarios", "facts", "medium_normal", "--output", str(tmp_path))
+    assert "bytes/step" in out
+    assert "medium_normal" in out
+    found = saved(tmp_path, "benchmark-quick")
+    cases = found["results"]["facts"]  # type: ignore[index]
+    assert cases["standard"]["steps"] == cases["optimized, same steps"]["steps"] == 1_000
+    assert cases["optimized"]["steps"] == 10_000
+    for case in cases.values():
+        assert len(case["repeats"]) == 1
+        assert case["steps_per_s"]["median"] > 0
+        assert case["bytes_per_step"] > 0
+    assert (tmp_path / "benchmark-quick.png").stat().st_size > 10_000
+
+
+def test_latency(tmp_path: Path) -> None:
+    assert "empty method" in run("latency.py", "--steps", "3000", "--output", str(tmp_path))
+    assert saved(tmp_path, "latency")["nanoseconds"]["log()"]["p50"] > 0  # type: ignore[index]
+
+
+def test_memory(tmp_path: Path) -> None:
+    assert "growth" in run("memory.py", "--steps", "5000", "--output", str(tmp_path))
+    assert len(saved(tmp_path, "memory")["samples"]) > 50  # type: ignore[arg-type]
+
+
+def test_async_write(tmp_path: Path) -> None:
+    out = run("async_write.py", "--steps", "2000", "--repeats", "1", "--output", str(tmp_path))
+    assert "async/sync" in out
+    assert set(saved(tmp_path, "async_write")["latency_ns"]) == {"True", "False"}  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def workloads(monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import workloads
+
+    return workloads
+
+
+def test_the_shannon_bound_of_a_coin_is_one_bit(workloads) -> None:  # type: ignore[no-untyped-def]
+    fair = np.tile([True, False], (100, 8))
+    assert workloads.shannon_bytes(fair) == fair.size / 8
+    assert workloads.shannon_bytes(np.zeros((10, 10), bool)) == 0
+
+
+def test_inputs_depend_on_the_seed_alone(workloads) -> None:  # type: ignore[no-untyped-def]
+    work = workloads.WORKLOADS["facts"].cut(500)
+    one, two, other = workloads.generate(work), workloads.generate(work), workloads.generate(work, seed=1)
+    assert (one.spikes == two.spikes).all()
+    assert one.x == two.x
+    assert (one.spikes != other.spikes).any()
+    assert one.spikes.mean() == pytest.approx(work.rate, rel=0.1)
