@@ -6,8 +6,9 @@ type stand side by side in ``_TAGGED`` and in the two functions for NumPy.
 
 Not exact on purpose: subclasses (``OrderedDict``, named tuples) come back as the built-in type they
 extend, other mappings as ``dict``, pure paths as :class:`~pathlib.Path`, time zones as fixed
-offsets. Refused rather than guessed: enumerations (their class cannot be stored: give ``.value``),
-structured, masked and object arrays, arrays with units, and objects of unknown types.
+offsets, and ``fold`` of times without a zone is lost. Refused rather than guessed: enumerations
+(their class cannot be stored: give ``.value``), structured, masked and object arrays, arrays with
+units, and objects of unknown types.
 """
 
 from __future__ import annotations

@@ -187,7 +187,9 @@ class LifeContract:
     @pytest.mark.parametrize("compression", [None, "gzip", "lzf"])
     def test_only_the_filters_asked_for(self, make_exporter, compression):
         with make_exporter(compression=compression, compression_level=1) as exporter:
-            exporter.save_network_structure({"neuron_ids": np.arange(3)}, {"source_ids": [0]}, np.eye(3))
+            exporter.save_network_structure(
+                {"neuron_ids": np.arange(3)}, {"source_ids": [0], "target_ids": [1]}, np.eye(3)
+            )
             exporter.save_checkpoint("c", {"a": np.arange(9), "n": 1})
             exporter.start_episode()
             for step in range(50):
