@@ -1,0 +1,53 @@
+"""Clocks: compact where steps are even, and the same answers either way."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from recorder.format.clock import Clock, row_span
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+STEPS = st.one_of(
+    st.lists(st.integers(-20, 20), max_size=12),
+    st.lists(st.integers(-20, 20), max_size=12).map(sorted),
+    st.builds(
+        lambda a, s, n: list(range(a, a + s * n, s)),
+        st.integers(-9, 9),
+        st.integers(1, 4),
+        st.integers(0, 12),
+    ),
+    st.lists(INT64, max_size=5),
+)
+
+
+@given(STEPS, st.lists(st.integers(0, 12), max_size=3), st.none() | INT64, st.none() | st.integers(-25, 25))
+def test_rows_are_those_of_a_mask(
+    steps: list[int], cuts: list[int], start: int | None, stop: int | None
+) -> None:
+    whole = np.array(steps, np.int64)
+    clock = Clock.of(np.split(whole, sorted(min(cut, len(whole)) for cut in cuts)))
+    assert len(clock) == len(whole)
+    assert_array_equal(clock.values(), whole)
+    inside = [(start is None or step >= start) and (stop is None or step < stop) for step in steps]
+    rows = clock.rows(start, stop)
+    assert_array_equal(np.arange(len(whole))[rows], np.flatnonzero(inside))
+    assert_array_equal(clock.values(rows), whole[np.array(inside, bool)])
+    low, high = row_span(rows)
+    assert 0 <= low <= high <= len(whole)
+
+
+def test_even_steps_are_three_numbers() -> None:
+    clock = Clock.of([np.arange(5, 1000, 5), np.arange(1000, 2000, 5)])
+    assert clock.uneven is None
+    assert (clock.first, clock.step, clock.count) == (5, 5, 399)
+    assert Clock.of([np.arange(5), np.arange(6, 9)]).uneven is not None
+
+
+def test_values_are_copies() -> None:
+    clock = Clock.of([np.array([1, 5, 6])])
+    clock.values()[0] = 9
+    clock.values(slice(0, 1))[0] = 9
+    assert clock.values()[0] == 1
