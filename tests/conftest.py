@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 
 for part in ("life", "stream", "spike", "table"):
-    pytest.register_assert_rewrite(f"contracts.{part}_contract")
+    pytest.register_assert_rewrite(f"tests.contracts.{part}_contract")
 
 settings.register_profile("flightrec", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("flightrec")

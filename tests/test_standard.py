@@ -3,9 +3,9 @@
 import h5py
 import numpy as np
 import pytest
-from contracts.exporter_contract import ExporterContract, record
 
 from recorder.standard import StandardDataExporter
+from tests.contracts.exporter_contract import ExporterContract, record
 
 __all__ = ["record"]
 

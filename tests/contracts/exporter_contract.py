@@ -6,10 +6,11 @@ subclasses imports the fixture ``record`` too.
 
 import h5py
 import pytest
-from contracts.life_contract import LifeContract
-from contracts.spike_contract import SpikeContract
-from contracts.stream_contract import StreamContract
-from contracts.table_contract import TableContract
+
+from tests.contracts.life_contract import LifeContract
+from tests.contracts.spike_contract import SpikeContract
+from tests.contracts.stream_contract import StreamContract
+from tests.contracts.table_contract import TableContract
 
 
 @pytest.fixture

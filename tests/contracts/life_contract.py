@@ -3,7 +3,6 @@
 import h5py
 import numpy as np
 import pytest
-from contracts import reading
 
 from recorder.errors import (
     ClosedError,
@@ -13,6 +12,7 @@ from recorder.errors import (
     OptionError,
 )
 from recorder.format.document import loads
+from tests.contracts import reading
 
 GROUPS = {"neural_states", "spikes", "behavior", "rewards", "weight_changes", "events"}
 

@@ -3,14 +3,14 @@
 import h5py
 import numpy as np
 import pytest
-from contracts import reading
-from contracts.reading import same
 
 from recorder.errors import (
     AmbiguousSpikesError,
     InputError,
 )
 from recorder.spike_input import SpikeIndices
+from tests.contracts import reading
+from tests.contracts.reading import same
 
 
 class SpikeContract:

@@ -3,8 +3,6 @@
 import h5py
 import numpy as np
 import pytest
-from contracts import reading
-from contracts.reading import same
 
 from recorder.errors import (
     InputError,
@@ -14,6 +12,8 @@ from recorder.errors import (
     UnknownFieldError,
 )
 from recorder.format.document import loads
+from tests.contracts import reading
+from tests.contracts.reading import same
 
 DTYPES = ["?", "i1", "u1", "<i2", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16"]
 

@@ -6,8 +6,6 @@ import warnings
 import h5py
 import numpy as np
 import pytest
-from contracts import reading
-from contracts.reading import same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +13,8 @@ from recorder.errors import (
     InputError,
 )
 from recorder.format.document import loads
+from tests.contracts import reading
+from tests.contracts.reading import same
 
 
 class TableContract:

@@ -1,0 +1,1 @@
+"""Suites that several implementations pass: test classes subclass them."""
