@@ -2,8 +2,9 @@
 
     python examples/gymnasium_cartpole.py --episodes 2000
 
-The policy leans against the pole's tilt; how strongly is drawn anew for each episode, so that the
-episodes differ and the table at the end, made from the loaded file, has something to tell.
+The policy pushes towards the side to which the pole falls, except that it acts at random with a
+probability that is drawn anew for each episode: so the episodes differ, and the table at the end, made
+from the loaded file, has something to tell.
 Needs `pip install gymnasium`.
 """
 
@@ -23,12 +24,16 @@ from recorder import DataExporter
 OBSERVATIONS = ("position", "velocity", "angle", "angular_velocity")
 
 
-def run_episode(env: Any, exporter: DataExporter, seed: int, gain: float) -> tuple[int, bool]:
+def run_episode(
+    env: Any, exporter: DataExporter, seed: int, exploration: float, rng: np.random.Generator
+) -> tuple[int, bool]:
     """One episode; its number of steps and whether the pole still stood at the end."""
     observation, _ = env.reset(seed=seed)
     step, terminated, truncated = 0, False, False
     while not (terminated or truncated):
-        action = int(observation[2] + gain * observation[3] > 0)
+        action = int(observation[2] + 0.2 * observation[3] > 0)
+        if rng.random() < exploration:
+            action = int(rng.integers(2))
         before = observation
         observation, reward, terminated, truncated, _ = env.step(action)
         exporter.log(
@@ -55,30 +60,30 @@ def record(output: str | Path, episodes: int) -> Path:
             {"environment": env.spec.id, "max_steps": env.spec.max_episode_steps, "observation": OBSERVATIONS}
         )
         for episode in range(episodes):
-            gain = float(rng.uniform(0.0, 0.6))
+            exploration = float(rng.uniform())
             exporter.start_episode()
-            steps, stood = run_episode(env, exporter, seed=episode, gain=gain)
-            exporter.end_episode(success=stood, summary={"gain": gain, "steps": steps})
+            steps, stood = run_episode(env, exporter, episode, exploration, rng)
+            exporter.end_episode(success=stood, summary={"exploration": exploration, "steps": steps})
     env.close()
     return exporter.output_dir
 
 
 def report(folder: Path) -> None:
-    """A table by the policy's gain, from the loaded episodes."""
+    """A table by the policy's exploration, from the loaded episodes."""
     rows = []
     with ExperimentLoader(folder) as experiment:
         for number in experiment.list_episodes():
             episode = experiment.get_episode(number)
             rewards, behavior = episode.get_rewards()["rewards"], episode.get_behavior()
-            gain = experiment.get_episode_summary(number)["gain"]
-            rows.append((gain, rewards.sum(), bool(behavior["terminated"][-1])))
-    gains, returns, fell = (np.array(column) for column in zip(*rows, strict=True))
-    print(f"\n{'gain':>11}  episodes  mean return  fell")
-    for low in np.arange(0.0, 0.6, 0.1):
-        mine = (gains >= low) & (gains < low + 0.1)
+            exploration = experiment.get_episode_summary(number)["exploration"]
+            rows.append((exploration, rewards.sum(), bool(behavior["terminated"][-1])))
+    explored, returns, fell = (np.array(column) for column in zip(*rows, strict=True))
+    print(f"\n{'exploration':>11}  episodes  mean return  fell")
+    for low in np.arange(0.0, 1.0, 0.2):
+        mine = (explored >= low) & (explored < low + 0.2)
         if mine.any():
             mean, lost = returns[mine].mean(), fell[mine].mean()
-            print(f"{low:5.1f}–{low + 0.1:.1f}  {mine.sum():9d}  {mean:11.1f}  {lost:4.0%}")
+            print(f"{low:5.1f}–{low + 0.2:.1f}  {mine.sum():9d}  {mean:11.1f}  {lost:4.0%}")
 
 
 def main() -> None:

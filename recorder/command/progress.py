@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 DELAY = 1.0
 
@@ -22,7 +22,7 @@ class Progress:
     def __init__(self, label: str, unit: str) -> None:
         from tqdm import tqdm
 
-        self._bar: tqdm[None] = tqdm(
+        self._bar: tqdm[Any] = tqdm(
             desc=label, unit=unit, unit_scale=unit == "B", delay=DELAY, leave=False, dynamic_ncols=True
         )
 

@@ -28,7 +28,7 @@ from recorder.format.layout import (
 from recorder.h5.summary import being_written
 from recorder.h5.tree import get_document
 from recorder.h5.verify.chunks import check_dataset
-from recorder.h5.verify.episode import check_episode, committed_rows
+from recorder.h5.verify.episode import Committed, check_episode
 from recorder.h5.verify.finding import Finding
 from recorder.h5.verify.network import check_network
 from recorder.h5.verify.walk import walk
@@ -44,7 +44,7 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> It
     path : Path
         The HDF5 file. One that is being written is checked as far as its counters say.
     progress : callable, optional
-        Called with the stored bytes checked so far and their total.
+        Called with the bytes checked so far and the file's size.
     """
     alive = being_written(path)
     if not alive:
@@ -65,23 +65,22 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> It
 
 
 def _check_bytes(file: h5py.File, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
-    datasets: list[h5py.Dataset] = []
+    total, done = file.id.get_filesize(), 0
+    ours = file.attrs.get("format") == FORMAT
+    committed = Committed(file)
     for found in walk(file):
         if isinstance(found, Finding):
             yield found
-        else:
-            datasets.append(found)
-    total = sum(dataset.id.get_storage_size() for dataset in datasets)
-    done = 0
-    ours = file.attrs.get("format") == FORMAT
-    for dataset in datasets:
+            continue
         # chunks past the counter belong to a write that is still under way
-        for stored, finding in check_dataset(dataset, committed_rows(dataset), complete=ours):
+        for stored, finding in check_dataset(found, committed.rows(found), complete=ours):
             if finding is not None:
                 yield finding
             done += stored
             if progress is not None:
-                progress(done, total)
+                progress(min(done, total), total)
+    if progress is not None:
+        progress(total, total)
 
 
 def _check_sense(file: h5py.File, alive: bool) -> Iterator[Finding]:

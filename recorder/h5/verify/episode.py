@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,19 +30,27 @@ from recorder.h5.verify.finding import Finding
 from recorder.h5.verify.spikes import check_spikes
 
 
-def committed_rows(dataset: h5py.Dataset) -> int | None:
-    """Rows of a stream dataset that the running episode's counters cover; None once shapes are exact."""
-    counter = dataset.attrs.get(COUNTER)
-    if counter is None:
-        return None
-    group = dataset.parent
-    while group.name != "/" and COMMITTED not in group:
-        group = group.parent
-    if COMMITTED not in group:
-        return None
-    counters = group[COMMITTED]
-    # a counter that is not there yet stands at zero: its dataset is younger than the last commit
-    return int(counters[counter]) if 0 <= counter < len(counters) else 0
+class Committed:
+    """The counters of running episodes, looked up once an episode."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self._counters: dict[str, Any] = {}
+
+    def rows(self, dataset: h5py.Dataset) -> int | None:
+        """Rows of a stream dataset that its episode's counters cover; None once shapes are exact."""
+        counter = dataset.attrs.get(COUNTER)
+        if counter is None:
+            return None
+        path = "/".join(dataset.name.split("/")[:3])
+        if path not in self._counters:
+            group = self._file[path]
+            self._counters[path] = group[COMMITTED][:] if COMMITTED in group else None
+        counters = self._counters[path]
+        if counters is None:
+            return None
+        # a counter that is not there yet stands at zero: its dataset is younger than the last commit
+        return int(counters[counter]) if 0 <= counter < len(counters) else 0
 
 
 def check_episode(group: h5py.Group) -> Iterator[Finding]:
