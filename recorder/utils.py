@@ -128,8 +128,10 @@ def interpolate_sampled_data(
     share = share.reshape(-1, *(1,) * (data.ndim - 1))
     kind = np.complex128 if data.dtype.kind == "c" else np.float64
     low, high = data[before].astype(kind), data[after].astype(kind)
+    with np.errstate(invalid="ignore"):
+        between = low + share * (high - low)
     # Where a target is a sample the sample itself is right, even beside NaN or infinity.
-    return np.asarray(np.where(share == 0, low, np.where(share == 1, high, low + share * (high - low))))
+    return np.asarray(np.where(share == 0, low, np.where(share == 1, high, between)))
 
 
 def create_timestep_mapping(source_timesteps: ArrayLike, target_timesteps: ArrayLike) -> dict[int, int]:

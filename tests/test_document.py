@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -161,6 +162,7 @@ def test_arrays_are_fresh_and_writable():
         ("\ud83d\ude00", "surrogate pair"),
         ({"\ud83d\ude00": 1}, "surrogate pair"),
         (range(3), "range"),
+        (scipy.sparse.eye_array(2, format="dok"), "dok_array"),
         (time(1, tzinfo=ZoneInfo("Europe/Berlin")), "fixed offset"),
     ],
 )

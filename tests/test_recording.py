@@ -155,7 +155,9 @@ def test_no_git(exporter, monkeypatch, info):
     assert "git_info" not in exporter.h5_file
 
 
-@pytest.mark.parametrize("kind", ["dense", "csr_array", "coo_matrix", "lil_array", "1-D", "columns", "none"])
+@pytest.mark.parametrize(
+    "kind", ["dense", "csr_array", "coo_matrix", "lil_array", "dok_matrix", "1-D", "columns", "none"]
+)
 def test_network(exporter, kind):
     dense = np.array([[0, -0.0, np.nan], [1, 0, 0]])
     weights = {
@@ -196,6 +198,7 @@ def test_network(exporter, kind):
         ({"neuron_ids": [0]}, {}, np.zeros((2, 2, 2))),
         ({"neuron_ids": [0]}, {}, np.array([["a"]])),
         ({"neuron_ids": [0]}, {}, {"w": object()}),
+        ({"neuron_ids": [0]}, {}, [[1], [1, 2]]),
     ],
 )
 def test_a_refused_network_writes_nothing(exporter, arguments):

@@ -109,7 +109,8 @@ def _encode(value: Any, where: str, above: tuple[int, ...]) -> Any:
         raise InputError(where, "a value", f"the enumeration member {value!r}", hint="give its .value")
     if kind in _TAGGED:
         return _TAGGED[kind][1](value, where)
-    if isinstance(value, dict | list | tuple | set | frozenset | Mapping):
+    # SciPy's dok matrices are dicts, and more than that.
+    if isinstance(value, dict | list | tuple | set | frozenset | Mapping) and not hasattr(value, "dtype"):
         if id(value) in above or len(above) >= MAX_DEPTH:
             what = "itself again" if id(value) in above else f"more than {MAX_DEPTH} levels"
             raise InputError(where, "a finite tree of values", what)

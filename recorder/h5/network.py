@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recorder.admission import as_array
 from recorder.format.layout import (
     CONNECTIONS,
     ENCODING,
@@ -41,11 +42,13 @@ def plan_network(neurons: Any, connections: Any, weights: Any = None) -> dict[st
 def _plan_weights(weights: Any) -> Csr | NDArray[Any] | dict[str, Any] | None:
     if weights is None:
         return None
+    # SciPy's first, because its dok matrices are mappings too.
+    if is_sparse(weights):
+        return to_csr(weights)
     if isinstance(weights, Mapping):
         return plan_tree(weights, f"{NETWORK}/{WEIGHTS}")
-    if is_sparse(weights) or np.ndim(weights) == 2:
-        return to_csr(weights)
-    return admit_vector(weights)
+    array = as_array(f"{NETWORK}/{WEIGHTS}", None, weights)
+    return to_csr(array) if array.ndim == 2 else admit_vector(array)
 
 
 def put_network(

@@ -121,13 +121,14 @@ def plan_tree(mapping: Any, where: str) -> dict[str, Any]:
 
 
 def _plan(value: Any, where: str) -> Any:
+    # First, because SciPy's dok matrices are mappings too.
+    if is_sparse(value):
+        return to_csr(value, where)
     if isinstance(value, Mapping):
         try:
             return plan_tree(value, where)
         except InvalidNameError:
             return dumps(value, where)
-    if is_sparse(value):
-        return to_csr(value, where)
     if value is not None and (not isinstance(value, list | tuple | set | frozenset) or _is_column(value)):
         try:
             column = as_column(where, value)

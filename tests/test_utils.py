@@ -1,0 +1,113 @@
+"""Helpers and the checks that only warn."""
+
+import numpy as np
+import pytest
+
+from recorder import schema, utils
+from recorder.errors import InputError, StreamTypeError
+
+
+def test_ensure_numpy():
+    array = np.arange(3)
+    assert utils.ensure_numpy(array) is array
+    assert utils.ensure_numpy([1.5]).tolist() == [1.5]
+    with pytest.raises(StreamTypeError):
+        utils.ensure_numpy(["a"])
+
+
+def test_align_timesteps():
+    common, rows = utils.align_timesteps({"a": [0, 2, 2, 4, 6], "b": [6, 4, 2]})
+    assert common.tolist() == [2, 4, 6]
+    assert rows["a"].tolist() == [1, 3, 4]
+    assert rows["b"].tolist() == [2, 1, 0]
+    assert utils.align_timesteps({})[0].tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("nearest", [1.0, 1.0, 1.0, 3.0, 3.0, 3.0]),
+        ("zero", [1.0, 1.0, 1.0, 1.0, 3.0, 3.0]),
+        ("linear", [1.0, 1.0, 2.0, 2.5, 3.0, 3.0]),
+    ],
+)
+def test_interpolation(method, expected):
+    found = utils.interpolate_sampled_data([0, 4], [1.0, 3.0], [-1, 0, 2, 3, 4, 9], method)
+    assert found.tolist() == expected
+    rows = utils.interpolate_sampled_data([0, 4], np.array([[1.0, 0], [3.0, 0]]), [2, 3], method)
+    assert rows.shape == (2, 2)
+
+
+def test_interpolation_keeps_samples_beside_nan():
+    values = [1.0, np.nan, np.inf, 5.0]
+    assert utils.interpolate_sampled_data([0, 1, 2, 3], values, [0, 2, 3], "linear").tolist() == [
+        1.0,
+        np.inf,
+        5.0,
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [([0], [1], [0], "cubic"), ([], [], [0]), ([0, 0], [1, 2], [0]), ([0], [1, 2], [0])]
+)
+def test_refused_interpolation(arguments):
+    with pytest.raises(InputError):
+        utils.interpolate_sampled_data(*arguments)
+
+
+def test_timestep_mapping():
+    assert utils.create_timestep_mapping([2, 4, 8], [0, 2, 5, 9]) == {2: 0, 5: 1, 9: 2}
+    with pytest.raises(InputError):
+        utils.create_timestep_mapping([2, 1], [0])
+
+
+def test_timestep_problems():
+    assert schema.validate_timestep_data(0, {"v": np.zeros(3)}, np.zeros(3), {"x": 1.0, "name": "a"}, 1) == []
+    assert schema.validate_timestep_data(np.int64(3)) == []
+    problems = schema.validate_timestep_data(1.5, [1], np.zeros((2, 2)), {"x": "a"}, "r")
+    assert [problem.split(",")[0] for problem in problems] == [
+        "timestep should be int",
+        "neural_state should be dict",
+        "spikes should be 1D",
+        "behavior[x] should be numeric",
+        "reward should be numeric",
+    ]
+    assert schema.validate_timestep_data(-1) == ["timestep should be non-negative, got -1"]
+    assert schema.validate_timestep_data(0, {"v": np.zeros((1, 1, 1))}) == [
+        "neural_state[v] has 3 dimensions, expected 1 or 2"
+    ]
+
+
+def test_weight_problems():
+    assert schema.validate_weight_change(0, (1, np.int8(2)), 0.5, 1) == []
+    assert schema.validate_weight_change(-1, 1.5, "a", float("nan")) == [
+        "Invalid timestep: -1",
+        "synapse_id should be int or tuple, got <class 'float'>",
+        "old_weight should be numeric, got <class 'str'>",
+        "new_weight should be finite, got nan",
+    ]
+    assert schema.validate_weight_change(0, (1,), 0, 0) == ["synapse_id tuple should have length 2, got 1"]
+
+
+def test_network_problems():
+    assert (
+        schema.validate_network_structure({"neuron_ids": [0]}, {"source_ids": [0], "target_ids": [0]}) == []
+    )
+    assert schema.validate_network_structure({}, {}) == [
+        "neurons missing required field 'neuron_ids'",
+        "connections missing required field 'source_ids'",
+        "connections missing required field 'target_ids'",
+    ]
+    assert schema.validate_network_structure(
+        {"neuron_ids": [0, 1], "type": ["a"]}, {"source_ids": [0], "target_ids": [0, 1], "w": [1, 2]}
+    ) == [
+        "neurons[type] length 1 doesn't match n_neurons 2",
+        "source_ids and target_ids have different lengths",
+        "connections[w] length 2 doesn't match n_connections 1",
+    ]
+
+
+def test_schema_version():
+    version = schema.SchemaVersion("1.2.3")
+    assert version.is_compatible(schema.SchemaVersion(schema.SCHEMA_VERSION))
+    assert not version.is_compatible("2.0.0")
