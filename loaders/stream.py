@@ -13,7 +13,7 @@ from loaders.select import Neurons, row_selection
 from recorder.errors import ReadError
 from recorder.format.clock import Clock, Rows
 from recorder.format.layout import OWN_TIMESTEPS, TIMESTEPS
-from recorder.h5.source import Select, StoredEpisode, read_at, read_rows
+from recorder.h5.source import Select, StoredEpisode
 
 Opener = Callable[[], StoredEpisode]
 
@@ -75,7 +75,7 @@ class StreamData:
         """
         stored = self._opener()
         rows = _clock(stored, self.name).rows(start, stop)
-        return read_at(stored.need(self.name), rows, _select(stored, self.name, neurons))
+        return stored.read_at(self.name, rows, _select(stored, self.name, neurons))
 
     def __getitem__(self, rows: int | slice) -> Any:
         """Rows by number, as NumPy slices: ``stream[-100:]``."""
@@ -85,14 +85,14 @@ class StreamData:
             number = operator.index(rows)
             if not -count <= number < count:
                 raise IndexError(f"row {number} of {count}")
-            return read_rows(stored.need(self.name), number % count, number % count + 1)[0]
+            return stored.read(self.name, number % count, number % count + 1)[0]
         low, high, step = rows.indices(count)
         if step > 0:
-            return read_rows(stored.need(self.name), low, max(low, high))[::step]
+            return stored.read(self.name, low, max(low, high))[::step]
         wanted = range(count)[rows]
         if not wanted:
-            return read_rows(stored.need(self.name), 0, 0)
-        return read_rows(stored.need(self.name), wanted[-1], wanted[0] + 1)[::-1][::-step]
+            return stored.read(self.name, 0, 0)
+        return stored.read(self.name, wanted[-1], wanted[0] + 1)[::-1][::-step]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -163,12 +163,12 @@ def read_group(
     found = {TIMESTEPS: clock.values(picked)}
     span = _span(found[TIMESTEPS], rows, timesteps)
     for key in wanted:
-        dataset, select = stored.need(paths[key]), _select(stored, paths[key], neurons, strict=False)
+        select = _select(stored, paths[key], neurons, strict=False)
         if clocks[key] == shared_path:
-            found[key] = read_at(dataset, _within(picked, _rows(stored, paths[key])), select)
+            found[key] = stored.read_at(paths[key], _within(picked, _rows(stored, paths[key])), select)
             continue
         own = _clock(stored, paths[key]).rows(*span)
-        found[key] = read_at(dataset, own, select)
+        found[key] = stored.read_at(paths[key], own, select)
         found[key + OWN_TIMESTEPS] = stored.clock(clocks[key]).values(own)
     return found
 

@@ -5,6 +5,7 @@ clocks, ``read_rows`` a range of any dataset, and ``stored_spikes``, ``stored_re
 ``weight_columns`` and ``iter_events`` decode a stream by the encoding that its attribute names.
 """
 
+from recorder.h5.reading.chunks import Select
 from recorder.h5.reading.episode import StoredEpisode, episode_ids, open_episode
 from recorder.h5.reading.guard import (
     attributes,
@@ -16,7 +17,7 @@ from recorder.h5.reading.guard import (
 )
 from recorder.h5.reading.handle import RecordingFile
 from recorder.h5.reading.rewards import PlainRewards, RewardRows, stored_rewards
-from recorder.h5.reading.rows import Select, read_at, read_rows
+from recorder.h5.reading.rows import read_rows
 from recorder.h5.reading.spikes import SpikeRows, SpikeSlice, stored_spikes
 from recorder.h5.reading.tables import has_events, iter_events, weight_columns
 
@@ -38,7 +39,6 @@ __all__ = [
     "iter_events",
     "names",
     "open_episode",
-    "read_at",
     "read_rows",
     "stored_rewards",
     "stored_spikes",

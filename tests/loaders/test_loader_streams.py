@@ -15,7 +15,8 @@ from numpy.testing import assert_array_equal
 
 from loaders import DamagedError, ExperimentLoader
 from recorder.h5.reading import rows as rows_module
-from recorder.h5.reading.rows import ChunkLayout, read_at, read_rows
+from recorder.h5.reading.chunks import ChunkLayout, KeptChunks
+from recorder.h5.reading.rows import read_at, read_rows
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64", "complex64", "complex128")
 
@@ -189,6 +190,11 @@ def test_many_chunks_in_threads(
         assert_array_equal(read_rows(dataset, 31, 33, 4), values[31:33, 4])
         assert_array_equal(read_at(dataset, np.array([7, 500, 999])), values[[7, 500, 999]])
         assert read_rows(dataset, 7, 7).shape == (0, 17)
+        kept = KeptChunks()
+        monkeypatch.setattr(rows_module, "PARALLEL_BYTES", 1 << 30)
+        for row in (0, 40, 41, 900, 0, 40):
+            assert_array_equal(read_rows(dataset, row, row + 40, None, kept), values[row : row + 40])
+            assert_array_equal(read_at(dataset, np.array([row, row + 9]), 3, kept), values[[row, row + 9], 3])
 
 
 @pytest.mark.parametrize("mask", [0, 1, 2, 3, 0xFFFFFFFF])

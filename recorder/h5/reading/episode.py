@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
-from recorder.format.clock import Clock
+from recorder.format.clock import Clock, Rows
 from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS
+from recorder.h5.reading.chunks import KeptChunks, Select
 from recorder.h5.reading.guard import (
     attributes,
     child,
@@ -18,7 +19,7 @@ from recorder.h5.reading.guard import (
     damage,
     names,
 )
-from recorder.h5.reading.rows import read_blocks, read_rows
+from recorder.h5.reading.rows import read_at, read_blocks, read_rows
 
 
 class StoredEpisode:
@@ -36,6 +37,7 @@ class StoredEpisode:
         self.group, self.original = group, original
         self.name = str(group.name)
         self.cache: dict[Any, Any] = {}
+        self.kept: KeptChunks | None = None
         self._datasets: dict[str, Any] = {}
         self._committed: NDArray[np.int64] | None = None
         self.refresh()
@@ -50,7 +52,9 @@ class StoredEpisode:
         counters = self.dataset(COMMITTED)
         if counters is None or len(counters.shape) != 1:
             self._committed = None
+            self.kept = self.kept or KeptChunks()
             return
+        self.kept = None
         with damage(f"{self.name}/{COMMITTED}"):
             if counters.file.swmr_mode:
                 counters.refresh()
@@ -124,7 +128,11 @@ class StoredEpisode:
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Rows of a dataset that must be there, by default all valid ones."""
-        return read_rows(self.need(path), start, self.rows(path) if stop is None else stop)
+        return read_rows(self.need(path), start, self.rows(path) if stop is None else stop, kept=self.kept)
+
+    def read_at(self, path: str, rows: Rows, select: Select = None) -> NDArray[Any]:
+        """As :func:`recorder.h5.reading.rows.read_at`, for a dataset that must be there."""
+        return read_at(self.need(path), rows, select, self.kept)
 
     def clock(self, path: str) -> Clock:
         """The timesteps in the dataset ``path``, kept while their number stays the same."""

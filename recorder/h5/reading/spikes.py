@@ -180,6 +180,12 @@ class EventSpikes(_Stored):
         return SpikeSlice(rows, neurons, self._read("amplitudes", start, stop) if graded else None)
 
 
+_ENCODINGS: dict[Any, type[IntervalSpikes | EventSpikes]] = {
+    SPIKES_INTERVALS: IntervalSpikes,
+    SPIKES_EVENTS: EventSpikes,
+}
+
+
 def stored_spikes(stored: StoredEpisode) -> SpikeRows | None:
     """The episode's spikes by the encoding that its attribute ``format`` names; None without any.
 
@@ -188,14 +194,16 @@ def stored_spikes(stored: StoredEpisode) -> SpikeRows | None:
     DamagedError
         An encoding this reader does not know.
     """
+    if "spikes" in stored.cache and not stored.running:
+        kept: SpikeRows | None = stored.cache["spikes"]
+        return kept
     group = stored.subgroup(SPIKES)
     if group is None or not stored.keys(SPIKES):
         return None
     encoding = attributes(group).get(ENCODING)
-    if encoding == SPIKES_INTERVALS:
-        return IntervalSpikes(stored)
-    if encoding == SPIKES_EVENTS:
-        return EventSpikes(stored)
+    if encoding in _ENCODINGS:
+        source = stored.cache["spikes"] = _ENCODINGS[encoding](stored)
+        return source
     raise DamagedError(f"{stored.name}/{SPIKES}: unknown format {encoding!r}")
 
 

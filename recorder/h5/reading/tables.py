@@ -13,7 +13,6 @@ from recorder.format.events import decode_event
 from recorder.format.layout import ENCODING, EVENTS, EVENTS_JSON, TIMESTEPS, WEIGHT_CHANGES
 from recorder.h5.reading.episode import StoredEpisode
 from recorder.h5.reading.guard import attributes, damage
-from recorder.h5.reading.rows import read_rows
 
 _BLOCK = 16_384
 
@@ -78,7 +77,7 @@ def iter_events(stored: StoredEpisode) -> Iterator[tuple[int, str, dict[Any, Any
         if not len(ends):
             return
         with damage(f"{stored.name}/{EVENTS}"):
-            raw = read_rows(stored.need(f"{EVENTS}/data"), begin, int(ends[-1])).tobytes()
+            raw = stored.read(f"{EVENTS}/data", begin, int(ends[-1])).tobytes()
         start = 0
         for step, end in zip(steps, (ends - begin).tolist(), strict=False):
             kind, data = decode_event(raw[start:end])
