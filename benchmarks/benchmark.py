@@ -78,8 +78,8 @@ def print_table(results: dict[str, Any]) -> None:
             )
         gain = gains(cases)
         print(
-            f"  {gain['speed']:,.0f} × the standard exporter's steps/s. Recorded with the same steps, the standard "
-            f"exporter's file\n  is {gain['size']:.1f} × as large as ours, without compression "
+            f"  {gain['speed']:,.0f} × the standard exporter's steps/s. Recorded with the same steps,\n"
+            f"  the standard exporter's file is {gain['size']:.1f} × as large as ours, without compression "
             f"{gain['size_uncompressed']:.1f} ×"
         )
 
