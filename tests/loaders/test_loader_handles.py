@@ -222,6 +222,22 @@ def test_nothing_outside_the_file_is_read(path: Path, tmp_path: Path, kind: str)
         assert "damaged" in describe(loader)
 
 
+def test_a_filter_that_is_not_installed(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        group = file["episodes/episode_0000/behavior"]
+        del group["x"]
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk((50,))
+        made.set_filter(299, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple((50,), (h5py.h5s.UNLIMITED,))
+        dataset = h5py.h5d.create(group.id, b"x", h5py.h5t.NATIVE_DOUBLE, space, made)
+        dataset.write_direct_chunk((0,), b"packed")
+    with ExperimentLoader(path) as loader:
+        assert loader.get_episode(0).stream("behavior/x").shape == (50,)
+        with pytest.raises(ReadError, match=r"behavior/x needs the HDF5 filter 299 .*flightrec\[filters\]"):
+            loader.get_episode(0).stream("behavior/x").read()
+
+
 def test_a_tree_that_contains_itself(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         point = file.create_group("checkpoints/loop")

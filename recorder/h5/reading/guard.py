@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from recorder.errors import DamagedError, FlightrecError, ReadError
+from recorder.errors import DamagedError, FlightrecError
 
 try:
     from isal import isal_zlib as _deflate
@@ -51,17 +51,12 @@ def damage(where: str) -> Iterator[None]:
     ------
     DamagedError
         The block failed on the file's bytes.
-    ReadError
-        The block needs an HDF5 filter that is not installed.
     """
     try:
         yield
     except FlightrecError:
         raise
     except BROKEN as error:
-        text = str(error)
-        if "filter" in text and ("not available" in text or "required" in text or "plugin" in text):
-            raise ReadError(f"{where}: {error} (pip install hdf5plugin)") from error
         raise DamagedError(f"{where}: {type(error).__name__}: {error}") from error
 
 

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.errors import DamagedError
+from recorder.errors import DamagedError, ReadError
 from recorder.format.clock import Rows, row_span
 from recorder.h5.reading.chunks import ChunkLayout, KeptChunks, Select, fetch
 from recorder.h5.reading.guard import check_size, damage
@@ -52,7 +52,7 @@ def read_rows(
         check_size(dataset, math.prod(shape) * dataset.dtype.itemsize)
         layout = ChunkLayout.of(dataset) if kept is None else kept.layout(dataset)
         if layout is None or not rows:
-            _offer_filters(dataset)
+            _need_filters(dataset)
             whole = np.asarray(dataset[start:stop])
             return whole if select is None else np.array(whole[:, select])
         out = np.empty(shape, layout.dtype)
@@ -136,9 +136,15 @@ def _selected(row_shape: tuple[int, ...], select: Select) -> tuple[int, ...]:
     return np.broadcast_to(np.uint8(0), row_shape)[select].shape
 
 
-def _offer_filters(dataset: Any) -> None:
+def _need_filters(dataset: Any) -> None:
     pipeline = dataset.id.get_create_plist()
-    codes = {pipeline.get_filter(i)[0] for i in range(pipeline.get_nfilters())}
-    if any(code >= 256 and code != h5py.h5z.FILTER_LZF for code in codes):
+    filters = [pipeline.get_filter(i) for i in range(pipeline.get_nfilters())]
+    if any(not h5py.h5z.filter_avail(code) for code, *_ in filters):
         with contextlib.suppress(ImportError):
             import hdf5plugin  # noqa: F401
+    for code, _, _, name in filters:
+        if not h5py.h5z.filter_avail(code):
+            label = name.decode("utf-8", "replace") or "without a name"
+            raise ReadError(
+                f"{dataset.name} needs the HDF5 filter {code} ({label}): pip install 'flightrec[filters]'"
+            )
