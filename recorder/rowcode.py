@@ -25,8 +25,7 @@ from recorder.plan import GROUP_ARGUMENTS, HEAD, MAIN, NEED, STRUCT_CODES, VALUE
 from recorder.ring.record import Record
 
 FALL_BACK = (KeyError, ValueError, TypeError, NotImplementedError, struct.error, OverflowError)
-_MISSING = object()
-_PYTHON_TYPES = {"f8": float, "i8": int, "b1": bool}
+_PYTHON_TYPES = {"f8": float, "i8": int, "b1": bool, "c16": complex}
 
 
 @dataclass(slots=True)
@@ -64,7 +63,7 @@ def generate(plan: Plan, admit: Callable[..., None], indices: Callable[..., NDAr
     writer = _Source(plan)
     bind = _compile(writer.text())
     made = bind(
-        admit, indices, np.ndarray, np.float64, _MISSING, FALL_BACK, Position, writer.pack, *writer.constants
+        admit, indices, np.ndarray, FALL_BACK, Position, writer.pack, *writer.constants
     )
     return LogFunction(*made)
 
@@ -147,7 +146,7 @@ class _Source:
         moving = ", ".join(["i", "h", *sides, *dues])
         views = ", ".join([*self.views, "heap", "hcap"])
         start = [
-            "def bind(admit, indices, ndarray, float64, missing, fall_back, Position, pack, "
+            "def bind(admit, indices, ndarray, fall_back, Position, pack, "
             + "".join(f"{n}, " for n in self.names) + "):",
             "    " + " = ".join([*moving.split(", "), "cap"]) + " = 0",
             "    " + " = ".join([v for v in views.split(", ") if v != "cap"]) + " = None",
@@ -266,7 +265,7 @@ class _Source:
     def _check(self, stream: Stream, value: str) -> str:
         if stream.indices:
             return f"h + len({value}) <= hcap"
-        if stream.scalar_code is not None:
+        if not stream.shape:
             kinds = [_PYTHON_TYPES.get(stream.kind.dtype.str[1:]), stream.kind.dtype.type]
             return "(" + " or ".join(f"type({value}) is {self.constant(k)}" for k in kinds if k) + ")"
         if _flat(stream):

@@ -102,7 +102,8 @@ def admit_weight(step: int, synapse_id: Any, old: Any, new: Any, extra: Mapping[
     for name, value in (("old_weights", old), ("new_weights", new)):
         fields.append([name, "<f8"])
         values.append(admit_real(f"{WEIGHT_CHANGES}/{name}", step, value))
-    for name, value in extra.items():
+    # Sorted: the same keywords in another order are the same columns.
+    for name, value in sorted(extra.items()):
         admit_key(WEIGHT_CHANGES, name)
         array = as_array(f"{WEIGHT_CHANGES}/{name}", step, value)
         if name in COLUMNS or array.shape or array.dtype.str[1:] not in STRUCT_CODES:

@@ -69,7 +69,7 @@ class SpikeType:
 
 def is_empty(value: Any) -> bool:
     """Whether ``value`` is a dense spike vector without entries, which says nothing at all."""
-    return not isinstance(value, SpikeIndices) and np.ndim(value) == 1 and len(value) == 0
+    return not isinstance(value, SpikeIndices) and getattr(value, "ndim", 1) == 1 and _length(value) == 0
 
 
 def learn_spikes(
@@ -145,7 +145,7 @@ def admit_spikes(kind: SpikeType, step: Any, value: Any) -> NDArray[Any]:
         if value.n_neurons is not None and value.n_neurons != kind.n_neurons:
             raise StreamShapeError(SPIKES, str(kind), f"indices of {value.n_neurons} neurons", step=step)
         value = value.indices
-    if np.ndim(value) == 1 and len(value) == 0:
+    if _length(value) == 0 and getattr(value, "ndim", 1) == 1:
         return np.empty(0, np.int64)
     array = as_array(SPIKES, step, value)
     _require_vector(step, array)
@@ -161,6 +161,13 @@ def admit_spikes(kind: SpikeType, step: Any, value: Any) -> NDArray[Any]:
             SPIKES, "distinct indices", f"{int(ids[1:][repeated][0])} more than once", step=step, hint=_HOW
         )
     return ids.astype(np.int64)
+
+
+def _length(value: Any) -> int:
+    try:
+        return len(value)
+    except TypeError:
+        return -1
 
 
 def _require_vector(step: Any, array: NDArray[Any]) -> None:

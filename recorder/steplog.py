@@ -146,9 +146,9 @@ class StepLog:
         """Hand the open block over, if there is one, and learn from how it filled."""
         if self.function is not None:
             self.function.retire()
+        self._remember_dues()
         record, self.record = self.record, None
         if record is not None:
-            self._remember_dues()
             self._adapt(record)
             rows = record.tables[MAIN].count
             self._rows_before += rows

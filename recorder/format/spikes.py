@@ -113,5 +113,10 @@ def decode_cells(intervals: NDArray[np.uint32], start: int = 0) -> NDArray[np.in
 
 
 def raster_cells(raster: NDArray[Any]) -> NDArray[np.int64]:
-    """Places of the non-zero entries of a C-contiguous ``(rows, neurons)`` raster."""
-    return np.flatnonzero(raster).astype(np.int64, copy=False)
+    """Places of the spikes in a C-contiguous ``(rows, neurons)`` raster: entries with any bit set, so −0.0 is kept."""
+    entries = raster.reshape(-1)
+    if entries.dtype.kind in "fc":
+        width = entries.dtype.itemsize
+        words = entries.view({2: np.uint16, 4: np.uint32}.get(width, np.uint64))
+        entries = words if width <= 8 else words.reshape(-1, 2).any(axis=1)
+    return np.flatnonzero(entries).astype(np.int64, copy=False)

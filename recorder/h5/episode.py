@@ -102,7 +102,7 @@ class EpisodeWriter:
                 if column.stale:
                     column.write_attributes()
         for column in self._columns():
-            if not column.exists and column.rows:
+            if not column.exists and (final or column.rows):
                 column.create(group, self.chunking, self._counters, final=final)
                 self._counters += 1
         for column in self._columns():

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from recorder.format.spikes import raster_cells
 from recorder.format.layout import (
     ENCODING,
     EVENTS,
@@ -92,7 +93,7 @@ class PlainEpisode:
 
     def write_spikes(self, step: int, kind: SpikeType, row: NDArray[Any]) -> None:
         """One step's spikes: a dense row, or sorted indices, as ``kind`` says."""
-        neurons = row if kind.form == INDICES else np.flatnonzero(row)
+        neurons = row if kind.form == INDICES else raster_cells(row)
         if f"{SPIKES}/rows" not in self._datasets:
             attributes = self.group[SPIKES].attrs
             attributes[ENCODING] = SPIKES_EVENTS

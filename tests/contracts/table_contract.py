@@ -147,7 +147,7 @@ class TableContract:
             with pytest.warns(UserWarning, match="Validation: timestep should be non-negative"):
                 exporter.log(-1, behavior={"x": 1.0})
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
     @given(
         calls=st.lists(
             st.tuples(
