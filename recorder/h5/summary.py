@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 
@@ -21,6 +24,11 @@ from recorder.format.layout import (
     TIMESTEPS,
 )
 
+T = TypeVar("T")
+PATIENCE = 2.0
+"""Seconds for which a reader tries again while a writer is at work."""
+MISREADINGS = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What h5py raises from a file that is damaged, or that changes under the reader."""
 KILLED = "killed"
 """The status of a recording whose program is gone but which nobody has repaired yet."""
 
@@ -52,19 +60,32 @@ def summarize(path: Path) -> Summary:
         HDF5 cannot open the file.
     """
     try:
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise ReadError(f"HDF5 cannot open {path}: {' '.join(str(error).split())}") from error
-    with file:
-        name = str(file.attrs.get("experiment_name", path.parent.name))
-        status = str(file.attrs.get("status", ""))
-        episodes = file.get(EPISODES, {})
-        steps = sum(_steps(group) for group in episodes.values())
-        count, ours = len(episodes), file.attrs.get("format") == FORMAT
+        name, status, episodes, steps, ours = patiently(path, _facts)
+    except MISREADINGS as error:
+        raise ReadError(f"HDF5 cannot read {path}: {' '.join(str(error).split())}") from error
     left = any(path.with_name(path.name + suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
     if ours and (status == RUNNING or left) and not being_written(path):
         status = KILLED
-    return Summary(name, status, count, steps)
+    return Summary(name or path.parent.name, status, episodes, steps)
+
+
+def patiently(path: Path, read: Callable[[h5py.File], T]) -> T:
+    """What ``read`` makes of the open file, tried again while a writer changes it under the reader.
+
+    Raises
+    ------
+    Exception
+        One of ``MISREADINGS``: nobody writes the file, or it stayed unreadable for ``PATIENCE`` seconds.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                return read(file)
+        except MISREADINGS:
+            if time.monotonic() > deadline or not being_written(path):
+                raise
+        time.sleep(0.01)
 
 
 def being_written(path: Path) -> bool:
@@ -77,6 +98,19 @@ def being_written(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def _facts(file: h5py.File) -> tuple[str, str, int, int, bool]:
+    episodes = file.get(EPISODES, {})
+    steps = sum(_steps(group) for group in episodes.values())
+    facts = file.attrs
+    return (
+        str(facts.get("experiment_name", "")),
+        str(facts.get("status", "")),
+        len(episodes),
+        steps,
+        facts.get("format") == FORMAT,
+    )
 
 
 def _steps(group: h5py.Group) -> int:

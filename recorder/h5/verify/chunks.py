@@ -1,7 +1,8 @@
 """Every chunk of a dataset, decoded and measured.
 
-Deflate chunks are inflated here and not by HDF5: a stream that ends too early would leave
-uninitialised memory behind HDF5's back, and one that is too long could fill the machine.
+Deflate chunks are read and inflated here and not by HDF5: a stream that ends too early would leave
+uninitialised memory behind HDF5's back, one that is too long could fill the machine, and a chunk that
+lies where it always lay needs no lookup in an index that a writer is changing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
 import h5py
 
+from recorder.format.layout import COUNTER
 from recorder.h5.verify.finding import Finding
 
 MAX_CHUNK_BYTES = 1 << 30
@@ -21,61 +24,93 @@ Step = tuple[int, Finding | None]
 """Stored bytes that were just checked, and what was wrong with them."""
 
 
-def check_dataset(dataset: h5py.Dataset, rows: int | None, *, complete: bool) -> Iterator[Step]:
-    """Decode all of a dataset, or its first ``rows`` rows.
+@dataclass(slots=True)
+class Job:
+    """What is to be read of one dataset, as its bookkeeping said in one moment."""
 
-    ``complete``: a chunk that was never written is a fault, as it is in a recording; HDF5 itself
-    allows it and reads fill values there.
+    dataset: h5py.Dataset
+    name: str
+    chunk_bytes: int = 0
+    deflate: int | None = None
+    """The deflate filter's bit in a chunk's mask, 0 without any filter, None when HDF5 must decode."""
+    chunks: list[Any] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def plan(dataset: h5py.Dataset, counters: Any, *, complete: bool) -> Job:
+    """Look up where a dataset's chunks are.
+
+    Parameters
+    ----------
+    counters : array or None
+        Committed rows of a running episode's datasets; chunks past them may still be on their way.
+    complete : bool
+        A chunk that was never written is a fault, as it is in a recording; HDF5 itself allows it and
+        reads fill values there.
     """
+    job = Job(dataset, dataset.name)
+    if not dataset.chunks:
+        return job
+    shape = dataset.shape
+    counter = dataset.attrs.get(COUNTER)
+    if counters is not None and counter is not None:
+        # a counter that is not there yet stands at zero: its dataset is younger than the last commit
+        rows = int(counters[counter]) if 0 <= counter < len(counters) else 0
+        if rows > shape[0]:
+            job.faults.append(f"{rows} rows are committed, it has {shape[0]}")
+        shape = (min(rows, shape[0]), *shape[1:])
+    job.chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    if job.chunk_bytes > MAX_CHUNK_BYTES:
+        job.faults.append(f"its chunks claim {job.chunk_bytes:,} bytes each; they were not read")
+        return job
+    stored: list[Any] = []
+    dataset.id.chunk_iter(stored.append)
+    job.chunks = [
+        info for info in stored if all(o < n for o, n in zip(info.chunk_offset, shape, strict=True))
+    ]
+    declared = math.prod(math.ceil(n / c) for n, c in zip(shape, dataset.chunks, strict=True))
+    if complete and len(job.chunks) < declared:
+        job.faults.append(f"{declared - len(job.chunks):,} of {declared:,} chunks are missing")
+    job.deflate = _deflate_bit(dataset)
+    return job
+
+
+def check_job(job: Job, raw: BinaryIO) -> Iterator[Step]:
+    """Decode all that was planned; ``raw`` is the same file, for the bytes of its chunks."""
+    yield from ((0, Finding(job.name, fault)) for fault in job.faults)
+    dataset = job.dataset
     if dataset.shape is None or dataset.dtype.itemsize == 0:
         return
     if dataset.chunks is None:
         yield from _contiguous(dataset)
         return
-    shape = dataset.shape
-    if rows is not None:
-        if rows > shape[0]:
-            yield 0, Finding(dataset.name, f"{rows} rows are committed, it has {shape[0]}")
-        shape = (min(rows, shape[0]), *shape[1:])
-    nbytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    if nbytes > MAX_CHUNK_BYTES:
-        yield 0, Finding(dataset.name, f"its chunks claim {nbytes:,} bytes each; they were not read")
-        return
-
-    stored: list[Any] = []
-    dataset.id.chunk_iter(stored.append)
-    inside = [info for info in stored if all(o < n for o, n in zip(info.chunk_offset, shape, strict=True))]
-    declared = math.prod(math.ceil(n / c) for n, c in zip(shape, dataset.chunks, strict=True))
-    if complete and len(inside) < declared:
-        yield 0, Finding(dataset.name, f"{declared - len(inside):,} of {declared:,} chunks are missing")
-    own = _deflate_bit(dataset)
-    for info in inside:
-        fault = _hdf5_fault(dataset, info.chunk_offset) if own is None else _fault(dataset, info, own, nbytes)
+    for info in job.chunks:
+        fault = _hdf5_fault(dataset, info.chunk_offset) if job.deflate is None else _fault(job, info, raw)
         where = f"chunk at {list(map(int, info.chunk_offset))}"
-        yield info.size, Finding(dataset.name, f"{where} {fault}") if fault else None
+        yield info.size, Finding(job.name, f"{where} {fault}") if fault else None
 
 
 def _deflate_bit(dataset: h5py.Dataset) -> int | None:
-    """The deflate filter's bit in a chunk's mask, 0 without any filter, None when HDF5 must decode."""
     plist = dataset.id.get_create_plist()
     codes = [plist.get_filter(index)[0] for index in range(plist.get_nfilters())]
     if any(code not in (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE) for code in codes):
         return None
-    if h5py.check_dtype(vlen=dataset.dtype) or dataset.dtype.kind == "O":
+    if dataset.dtype.kind == "O":
         return None
     return 1 << codes.index(h5py.h5z.FILTER_DEFLATE) if h5py.h5z.FILTER_DEFLATE in codes else 0
 
 
-def _fault(dataset: h5py.Dataset, info: Any, deflate: int, nbytes: int) -> str:
-    try:
-        mask, raw = dataset.id.read_direct_chunk(info.chunk_offset)
-    except (OSError, RuntimeError) as error:
-        return f"cannot be read: {' '.join(str(error).split())}"
-    if not deflate or mask & deflate:
-        return "" if len(raw) == nbytes else f"has {len(raw):,} bytes instead of {nbytes:,}"
+def _fault(job: Job, info: Any, raw: BinaryIO) -> str:
+    raw.seek(info.byte_offset)
+    data = raw.read(info.size)
+    if len(data) < info.size:
+        return f"reaches behind the end of the file: {len(data):,} of {info.size:,} bytes are there"
+    nbytes = job.chunk_bytes
+    if not job.deflate or info.filter_mask & job.deflate:
+        return "" if len(data) == nbytes else f"has {len(data):,} bytes instead of {nbytes:,}"
     inflater = zlib.decompressobj()
     try:
-        out = inflater.decompress(raw, nbytes + 1)
+        out = inflater.decompress(data, nbytes + 1)
     except zlib.error as error:
         return f"does not inflate: {error}"
     if len(out) > nbytes:

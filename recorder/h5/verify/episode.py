@@ -13,7 +13,6 @@ from recorder.format.events import decode_event
 from recorder.format.layout import (
     BEHAVIOR,
     COMMITTED,
-    COUNTER,
     ENCODING,
     EPISODE_GROUPS,
     EVENTS,
@@ -30,27 +29,9 @@ from recorder.h5.verify.finding import Finding
 from recorder.h5.verify.spikes import check_spikes
 
 
-class Committed:
-    """The counters of running episodes, looked up once an episode."""
-
-    def __init__(self, file: h5py.File) -> None:
-        self._file = file
-        self._counters: dict[str, Any] = {}
-
-    def rows(self, dataset: h5py.Dataset) -> int | None:
-        """Rows of a stream dataset that its episode's counters cover; None once shapes are exact."""
-        counter = dataset.attrs.get(COUNTER)
-        if counter is None:
-            return None
-        path = "/".join(dataset.name.split("/")[:3])
-        if path not in self._counters:
-            group = self._file[path]
-            self._counters[path] = group[COMMITTED][:] if COMMITTED in group else None
-        counters = self._counters[path]
-        if counters is None:
-            return None
-        # a counter that is not there yet stands at zero: its dataset is younger than the last commit
-        return int(counters[counter]) if 0 <= counter < len(counters) else 0
+def counters_of(group: h5py.Group) -> Any:
+    """The counters of a running episode; None once it has ended and shapes are exact."""
+    return group[COMMITTED][:] if COMMITTED in group else None
 
 
 def check_episode(group: h5py.Group) -> Iterator[Finding]:
