@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 from recorder import DataExporter, StandardDataExporter
+from recorder.h5.summary import summarize
 from recorder.h5.verify import verify
 
 EPISODE = "episodes/episode_0000"
@@ -211,6 +215,38 @@ def test_data_in_other_files_are_not_read(optimized: Path, tmp_path: Path) -> No
         file.create_virtual_dataset("virtual", layout)
     found = findings(optimized)
     assert [line.partition(":")[0] for line in found] == ["/outside", "/virtual"]
+
+
+WRITER = """
+import sys, numpy as np
+from recorder import DataExporter
+rng = np.random.default_rng(0)
+spikes, v = rng.random((997, 50)) < 0.03, rng.normal(size=(997, 50))
+with DataExporter("busy", output_base_dir=sys.argv[1], neural_sampling_rate=10) as exporter:
+    while True:
+        exporter.start_episode()
+        for t in range(int(rng.integers(10, 40_000))):
+            exporter.log(timestep=t, neural_state={"v": v[t % 997]}, spikes=spikes[t % 997], reward=t / 7)
+        exporter.end_episode()
+"""
+
+
+def test_a_recording_at_work_is_sound_and_a_killed_one_is_named(tmp_path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
+    try:
+        start, rounds = time.monotonic(), 0
+        while rounds < 8 or time.monotonic() < start + 2:
+            assert time.monotonic() < start + 60
+            assert writer.poll() is None
+            for path in tmp_path.glob("*/experiment_data.h5"):
+                assert findings(path) == []
+                assert summarize(path).status == "running"
+                rounds += 1
+    finally:
+        writer.kill()
+        writer.wait()
+    assert "its program was killed" in findings(path)[0]
+    assert summarize(path).status == "killed"
 
 
 def test_what_is_no_hdf5_is_one_finding(tmp_path: Path) -> None:

@@ -52,11 +52,9 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> It
     """
     alive = being_written(path)
     if not alive:
-        for suffix, what in ((RING_SUFFIX, "logged steps"), (JOURNAL_SUFFIX, "a change")):
+        for suffix, what in ((RING_SUFFIX, "logged steps wait"), (JOURNAL_SUFFIX, "a change waits")):
             if path.with_name(path.name + suffix).exists():
-                yield Finding(
-                    "/", f"its program was killed: {what} wait beside the file, run `flightrec repair`"
-                )
+                yield Finding("/", f"its program was killed: {what} beside the file, run `flightrec repair`")
     try:
         units = patiently(path, _units)
     except MISREADINGS as error:
