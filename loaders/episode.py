@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from loaders import events, original_streams, spikes, weights
 from loaders.documents import episode_attributes, stored_tree
 from loaders.select import Neurons
+from loaders.steady import steady
 from loaders.stream import StreamData, StreamGroup, read_group, stream_keys
 from recorder.errors import ReadError
 from recorder.format.clock import row_span
 from recorder.format.layout import BEHAVIOR, EPISODE_GROUPS, FINAL_STATE, NEURAL
 from recorder.h5.source import (
+    RecordingFile,
     RewardRows,
     SpikeRows,
     StoredEpisode,
@@ -53,6 +55,10 @@ class EpisodeData:
         self._stored()
 
     @property
+    def _recording(self) -> RecordingFile:
+        return self._loader._file
+
+    @property
     def status(self) -> str | None:
         """``running``, ``completed``, ``interrupted`` or ``recovered``."""
         return self.get_metadata().get("status")
@@ -60,19 +66,21 @@ class EpisodeData:
     @property
     def neural_states(self) -> StreamGroup:
         """Lazy streams of the neural state by key."""
-        return StreamGroup(self._stored, NEURAL)
+        return StreamGroup(self, NEURAL)
 
     @property
     def behavior(self) -> StreamGroup:
         """Lazy streams of behaviour by key."""
-        return StreamGroup(self._stored, BEHAVIOR)
+        return StreamGroup(self, BEHAVIOR)
 
     @property
+    @steady
     def streams(self) -> list[str]:
         """Names of all dense streams, as :meth:`stream` takes them."""
         stored = self._stored()
         return [f"{group}/{key}" for group in (NEURAL, BEHAVIOR) for key in stream_keys(stored, group)]
 
+    @steady
     def stream(self, name: str) -> StreamData:
         """A dense stream as a lazy handle, for instance ``"neural_states/v"``.
 
@@ -83,12 +91,14 @@ class EpisodeData:
         """
         if name not in self.streams:
             raise KeyError(f"{self!r} has no stream {name!r}; it has {', '.join(self.streams) or 'none'}")
-        return StreamData(self._stored, name)
+        return StreamData(self, name)
 
+    @steady
     def get_metadata(self) -> dict[str, Any]:
         """The episode's attributes as Python values: ids, times, status, success, totals."""
         return episode_attributes(self._stored().group)
 
+    @steady
     def get_neural_states(
         self,
         start: int | None = None,
@@ -124,6 +134,7 @@ class EpisodeData:
         """
         return self._group(NEURAL, slice(start, stop), timesteps, neurons, keys)
 
+    @steady
     def get_behavior(
         self,
         start: int | None = None,
@@ -136,11 +147,13 @@ class EpisodeData:
         return self._group(BEHAVIOR, slice(start, stop), timesteps, None, keys)
 
     @property
+    @steady
     def n_neurons(self) -> int | None:
         """Width of the spike raster; None without spikes."""
         source = self._spikes()
         return None if source is None else source.n_neurons
 
+    @steady
     def get_spikes(
         self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
     ) -> dict[str, NDArray[Any]]:
@@ -152,11 +165,13 @@ class EpisodeData:
         source = self._spikes()
         return {} if source is None else spikes.spike_list(source, start, stop, neurons)
 
+    @steady
     def get_spikes_as_events(self) -> list[dict[str, Any]]:
         """``[{'timestep': int, 'neuron_ids': [int, …]}, …]`` ascending; only timesteps with spikes."""
         source = self._spikes()
         return [] if source is None else spikes.spike_events(source)
 
+    @steady
     def get_spike_raster(
         self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
     ) -> NDArray[Any]:
@@ -175,6 +190,7 @@ class EpisodeData:
             return np.zeros((0, 0), np.bool_)
         return spikes.spike_raster(source, start, stop, neurons)
 
+    @steady
     def get_spike_matrix(
         self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
     ) -> Any:
@@ -186,6 +202,7 @@ class EpisodeData:
             return scipy.sparse.csr_array((0, 0), dtype=np.bool_)
         return spikes.spike_matrix(source, start, stop, neurons)
 
+    @steady
     def spike_timesteps(self, start: int | None = None, stop: int | None = None) -> NDArray[np.int64]:
         """Timesteps of the rows of the raster, silent ones included, int64 ``(rows,)``."""
         source = self._spikes()
@@ -194,6 +211,7 @@ class EpisodeData:
         clock = source.clock()
         return clock.values(clock.rows(start, stop))
 
+    @steady
     def get_rewards(self, start: int | None = None, stop: int | None = None) -> dict[str, NDArray[Any]]:
         """``{'timesteps': int64, 'rewards': float64}`` ``(rows,)`` each, one entry per logged reward.
 
@@ -210,6 +228,7 @@ class EpisodeData:
             values = values[rows - first]
         return {"timesteps": clock.values(rows), "rewards": values}
 
+    @steady
     def get_reward_runs(self) -> dict[str, NDArray[Any]]:
         """Rewards as runs of equal bits: ``{'timesteps', 'values', 'lengths'}``, ``(runs,)`` each.
 
@@ -222,6 +241,7 @@ class EpisodeData:
         starts = np.cumsum(lengths) - lengths
         return {"timesteps": source.clock().values(starts), "values": values, "lengths": lengths}
 
+    @steady
     def get_weight_changes(self) -> dict[str, NDArray[Any]]:
         """Weight changes by timestep, those of one timestep in call order; ``(changes,)`` each.
 
@@ -230,6 +250,7 @@ class EpisodeData:
         """
         return weights.by_time(self._weight_columns())
 
+    @steady
     def get_weight_matrix(self, timestep: int | None = None) -> Any:
         """The weights after all changes up to ``timestep`` (included; None: to the episode's end).
 
@@ -257,6 +278,7 @@ class EpisodeData:
             self._loader.get_initial_weights(), [*changes, own], network.get("connections", {})
         )
 
+    @steady
     def get_events(self, event_type: str | None = None) -> dict[str, Any]:
         """Events as columns: ``{type: {'timesteps': int64 (events,), key: values, …}}``, in call order.
 
@@ -273,13 +295,17 @@ class EpisodeData:
         return found if event_type is None else found.get(event_type, {})
 
     def iter_events(self) -> Iterator[tuple[int, str, dict[Any, Any]]]:
-        """(timestep, type, data) of each event in call order, exactly as logged; constant memory.
+        """(timestep, type, data) of each event in call order, exactly as logged.
 
-        The original system's files keep no order between types: there by timestep.
+        In constant memory, but for a running recording, whose file may change between two events. The
+        original system's files keep no order between types: there by timestep.
         """
+        if self._recording.living:
+            return iter(self._recording.steady(lambda: list(iter_events(self._stored()))))
         stored = self._stored()
         return original_streams.iter_original_events(stored) if stored.original else iter_events(stored)
 
+    @steady
     def get_static_data(self, name: str) -> dict[str, Any]:
         """What ``log_static_episode_data(name, ...)`` stored, by key; {} when there is nothing."""
         if name in EPISODE_GROUPS:
@@ -287,10 +313,12 @@ class EpisodeData:
         group = self._stored().subgroup(name) if "/" not in name else None
         return {} if group is None else stored_tree(group)
 
+    @steady
     def list_static_data(self) -> list[str]:
         """Names that :meth:`get_static_data` knows."""
         return [name for name in self._stored().groups() if name not in (*EPISODE_GROUPS, FINAL_STATE)]
 
+    @steady
     def get_final_state(self) -> dict[str, Any]:
         """What was given as ``final_state`` when the episode ended, by key; {} when nothing was."""
         group = self._stored().subgroup(FINAL_STATE)
@@ -307,8 +335,6 @@ class EpisodeData:
         if self._kept is None or self._kept_of is not file:
             self._kept = self._loader._open_episode(self.episode_id)
             self._kept_of = file
-        elif self._kept.running:
-            self._kept.refresh()
         return self._kept
 
     def _group(

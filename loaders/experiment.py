@@ -10,6 +10,7 @@ from loaders.documents import FlightrecDocuments, episode_attributes
 from loaders.episode import EpisodeData
 from loaders.find import find_recording
 from loaders.original import OriginalDocuments
+from loaders.steady import steady
 from loaders.summary import EpisodeSummary, EpisodeTable
 from recorder.h5.source import RecordingFile, StoredEpisode, episode_ids, open_episode
 
@@ -57,20 +58,27 @@ class ExperimentLoader:
         self._file = RecordingFile(self.h5_path)
 
     @property
+    def _recording(self) -> RecordingFile:
+        return self._file
+
+    @property
     def h5_file(self) -> Any:
         return self._file.file()
 
     @property
+    @steady
     def attributes(self) -> dict[str, Any]:
         """The root attributes alone, without the user's metadata."""
         return self._documents().root()
 
     @property
+    @steady
     def status(self) -> str | None:
         """``running``, ``completed``, ``interrupted`` or ``recovered``; None in the original's files."""
         return self.attributes.get("status")
 
     @property
+    @steady
     def episodes(self) -> EpisodeTable:
         """A row per episode: id, status, success, totals, times. Prints as a table, ``to_pandas()``."""
         rows = []
@@ -80,26 +88,32 @@ class ExperimentLoader:
             rows.append(EpisodeSummary.of(episode_id, episode_attributes(group), summary))
         return EpisodeTable(rows)
 
+    @steady
     def get_metadata(self) -> dict[str, Any]:
         """Root attributes, and the user's metadata over them; see :attr:`attributes` for the former alone."""
         return self._documents().metadata()
 
+    @steady
     def get_config(self) -> dict[str, Any]:
         """The configuration as it was given; {} when none was."""
         return self._documents().config()
 
+    @steady
     def get_runtime_info(self) -> dict[str, Any]:
         """Texts about the machine and the packages; {} when there are none."""
         return self._documents().runtime()
 
+    @steady
     def get_git_info(self) -> dict[str, Any] | None:
         """Texts about the repository, ``dirty`` as bool, ``uncommitted_files`` as list; None when absent."""
         return self._documents().git()
 
+    @steady
     def get_code_snapshot(self) -> dict[str, str]:
         """Source text by file name."""
         return self._documents().code()
 
+    @steady
     def get_network_structure(self) -> dict[str, Any]:
         """``{'neurons': columns, 'connections': columns, 'initial_weights': …}``; {} when absent.
 
@@ -110,6 +124,7 @@ class ExperimentLoader:
         """
         return self._documents().network()
 
+    @steady
     def get_initial_weights(self) -> Any:
         """The weights as they were given: a dense or SciPy sparse matrix, a 1-D array or a dict.
 
@@ -117,10 +132,12 @@ class ExperimentLoader:
         """
         return self._documents().initial_weights()
 
+    @steady
     def list_episodes(self) -> list[int]:
         """Ids of all episodes, ascending."""
         return list(episode_ids(self._file.file()))
 
+    @steady
     def get_episode(self, episode_id: int) -> EpisodeData:
         """An episode as a lazy handle.
 
@@ -131,6 +148,7 @@ class ExperimentLoader:
         """
         return EpisodeData(self, int(episode_id))
 
+    @steady
     def get_episode_summary(self, episode_id: int) -> dict[str, Any]:
         """The episode's attributes, and the entries of the summary given at its end over them.
 
@@ -142,10 +160,12 @@ class ExperimentLoader:
         group = self._open_episode(int(episode_id)).group
         return self._documents().summary(str(group.name).rpartition("/")[2], group)
 
+    @steady
     def get_all_summaries(self) -> list[dict[str, Any]]:
         """:meth:`get_episode_summary` of all episodes, each with its ``episode_id``."""
         return [{**self.get_episode_summary(i), "episode_id": i} for i in self.list_episodes()]
 
+    @steady
     def get_all_checkpoints(self) -> dict[str, dict[str, Any]]:
         """``{name_HHMMSS: {key: array}}``."""
         return self._documents().checkpoints()

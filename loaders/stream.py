@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loaders.select import Neurons, row_selection
+from loaders.steady import Reader, steady
 from recorder.errors import ReadError
 from recorder.format.clock import Clock, Rows
 from recorder.format.layout import OWN_TIMESTEPS, TIMESTEPS
-from recorder.h5.source import Select, StoredEpisode
+from recorder.h5.source import RecordingFile, Select, StoredEpisode
 
-Opener = Callable[[], StoredEpisode]
+
+class StreamOwner(Reader, Protocol):
+    """An episode whose streams these are."""
+
+    def _stored(self) -> StoredEpisode: ...
 
 
 class StreamData:
@@ -32,28 +37,37 @@ class StreamData:
         A copy; read when it is asked for.
     """
 
-    def __init__(self, opener: Opener, name: str) -> None:
-        self._opener = opener
+    def __init__(self, episode: StreamOwner, name: str) -> None:
+        self._episode = episode
         self.name = name
 
     @property
+    def _recording(self) -> RecordingFile:
+        return self._episode._recording
+
+    @property
+    @steady
     def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = self._opener().need(self.name).dtype
+        dtype: np.dtype[Any] = self._episode._stored().need(self.name).dtype
         return dtype
 
     @property
+    @steady
     def shape(self) -> tuple[int, ...]:
-        stored = self._opener()
+        stored = self._episode._stored()
         return (_rows(stored, self.name), *stored.need(self.name).shape[1:])
 
     @property
+    @steady
     def timesteps(self) -> NDArray[np.int64]:
-        stored = self._opener()
+        stored = self._episode._stored()
         return _clock(stored, self.name).values()
 
+    @steady
     def __len__(self) -> int:
-        return _rows(self._opener(), self.name)
+        return _rows(self._episode._stored(), self.name)
 
+    @steady
     def read(
         self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
     ) -> NDArray[Any]:
@@ -73,13 +87,14 @@ class StreamData:
         DamagedError
             The stored bytes do not say what they must.
         """
-        stored = self._opener()
+        stored = self._episode._stored()
         rows = _clock(stored, self.name).rows(start, stop)
         return stored.read_at(self.name, rows, _select(stored, self.name, neurons))
 
+    @steady
     def __getitem__(self, rows: int | slice) -> Any:
         """Rows by number, as NumPy slices: ``stream[-100:]``."""
-        stored = self._opener()
+        stored = self._episode._stored()
         count = _rows(stored, self.name)
         if not isinstance(rows, slice):
             number = operator.index(rows)
@@ -106,20 +121,27 @@ class StreamData:
 class StreamGroup(Mapping[str, StreamData]):
     """The streams of ``neural_states`` or ``behavior`` by key; lazy like they are."""
 
-    def __init__(self, opener: Opener, group: str) -> None:
-        self._opener = opener
+    def __init__(self, episode: StreamOwner, group: str) -> None:
+        self._episode = episode
         self.group = group
 
+    @property
+    def _recording(self) -> RecordingFile:
+        return self._episode._recording
+
+    @steady
     def __getitem__(self, key: str) -> StreamData:
-        if key not in stream_keys(self._opener(), self.group):
+        if key not in stream_keys(self._episode._stored(), self.group):
             raise KeyError(f"{self.group}/{key}")
-        return StreamData(self._opener, f"{self.group}/{key}")
+        return StreamData(self._episode, f"{self.group}/{key}")
 
+    @steady
     def __iter__(self) -> Iterator[str]:
-        return iter(stream_keys(self._opener(), self.group))
+        return iter(stream_keys(self._episode._stored(), self.group))
 
+    @steady
     def __len__(self) -> int:
-        return len(stream_keys(self._opener(), self.group))
+        return len(stream_keys(self._episode._stored(), self.group))
 
     def __repr__(self) -> str:
         return f"<StreamGroup {self.group}: {', '.join(self) or 'empty'}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import synthetic
 from numpy.testing import assert_array_equal
 
-from loaders import DamagedError, EpisodeData, ExperimentLoader
+from loaders import DamagedError, EpisodeData, ExperimentLoader, ReadError
+from recorder.h5.file import open_snapshot
+from recorder.h5.reading import handle
 
 STEPS = np.arange(0, 60, 2)
 X = np.arange(30) * 1.5
@@ -136,27 +139,80 @@ def test_counters_that_cannot_be(tmp_path: Path) -> None:
         read(path).stream("behavior/x").read()
 
 
-def test_a_reader_in_swmr_mode_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_living_recording_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = running(tmp_path / "a.h5", behavior__x=3, behavior__y=3, behavior__timesteps=3)
-    from recorder.h5.reading import handle
-
-    monkeypatch.setattr(handle, "open_for_reading", lambda path: h5py.File(path, "r", swmr=True))
+    monkeypatch.setattr(handle, "open_for_reading", open_snapshot)
+    Path(f"{path}.lock").write_text("{}")
     with h5py.File(path, "r+", libver=("v110", "v110")) as writer:
         group = writer["episodes/episode_0000"]
-        counters = group["committed"]
         number = {name: group["behavior"][name].attrs["counter"] for name in ("timesteps", "x", "y")}
-        writer.swmr_mode = True
         with ExperimentLoader(path) as loader:
             episode = loader.get_episode(0)
             stream = episode.stream("behavior/x")
             assert len(stream) == 3
-            for name, rows in (("timesteps", 40), ("x", 40), ("y", 40)):
+            for name, counter in number.items():
                 dataset = group["behavior"][name]
-                dataset.resize(rows, axis=0)
-                dataset[30:] = np.arange(30, rows) * 2
-                dataset.flush()
-                counters[number[name]] = rows
-            counters.flush()
+                dataset.resize(40, axis=0)
+                dataset[30:] = np.arange(30, 40) * 2
+                group["committed"][counter] = 40
+            writer.flush()
+            time.sleep(handle.FRESH_SECONDS * 1.5)
             assert len(stream) == 40
             assert_array_equal(stream.read()[30:], np.arange(30, 40) * 2)
             assert_array_equal(episode.get_behavior()["timesteps"], np.arange(40) * 2)
+            assert list(episode.iter_events()) == EVENTS
+
+
+def test_a_read_that_a_change_overtakes_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = running(tmp_path / "a.h5")
+    monkeypatch.setattr(handle, "open_for_reading", open_snapshot)
+    Path(f"{path}.lock").write_text("{}")
+    journal = Path(f"{path}.journal")
+    with ExperimentLoader(path) as loader:
+        seen: list[Any] = []
+
+        def read() -> int:
+            seen.append(loader.h5_file)
+            if len(seen) == 1:  # the writer changes the structure, and this handle reads nonsense
+                journal.touch()
+                journal.unlink()
+                return -1
+            return 1
+
+        assert loader._recording.steady(read) == 1
+        assert len(seen) == 2
+        assert seen[0] is not seen[1]
+
+        def overtaken() -> int:
+            journal.touch()
+            journal.unlink()
+            return -1
+
+        monkeypatch.setattr(handle, "ATTEMPTS", 2)
+        with pytest.raises(ReadError, match="changes faster than it can be read"):
+            loader._recording.steady(overtaken)
+        with pytest.raises(ReadError, match="no such"):
+            loader._recording.steady(lambda: (_ for _ in ()).throw(ReadError("no such")))
+
+
+def test_a_running_stream_may_lack_a_dataset_yet(tmp_path: Path) -> None:
+    path = running(tmp_path / "a.h5", rewards__timesteps=0)
+    with h5py.File(path, "r+") as file:
+        group = file["episodes/episode_0000"]
+        for name in (
+            "rewards/values",
+            "rewards/lengths",
+            "spikes/intervals",
+            "spikes/anchors",
+            "events/data",
+        ):
+            del group[name]
+        del group["behavior/timesteps"]
+    episode = read(path)
+    assert len(episode.get_rewards()["rewards"]) == 0
+    assert len(episode.get_spikes()["neuron_ids"]) == 0
+    assert episode.get_spike_raster().shape == (0, 4)
+    assert episode.get_events() == {}
+    assert len(episode.get_behavior()["x"]) == 0

@@ -37,28 +37,22 @@ class StoredEpisode:
         self.group, self.original = group, original
         self.name = str(group.name)
         self.cache: dict[Any, Any] = {}
-        self.kept: KeptChunks | None = None
         self._datasets: dict[str, Any] = {}
-        self._committed: NDArray[np.int64] | None = None
-        self.refresh()
+        self._committed = self._counters()
+        self.kept = KeptChunks() if self._committed is None else None
 
     @property
     def running(self) -> bool:
         """Whether the episode has not ended, as far as this file handle sees."""
         return self._committed is not None
 
-    def refresh(self) -> None:
-        """Read the counters of a running episode again."""
+    def _counters(self) -> NDArray[np.int64] | None:
         counters = self.dataset(COMMITTED)
         if counters is None or len(counters.shape) != 1:
-            self._committed = None
-            self.kept = self.kept or KeptChunks()
-            return
-        self.kept = None
+            return None
+        # Read before any extent or chunk: those are never older than the counters then.
         with damage(f"{self.name}/{COMMITTED}"):
-            if counters.file.swmr_mode:
-                counters.refresh()
-            self._committed = np.asarray(counters[()], np.int64)
+            return np.asarray(counters[()], np.int64)
 
     def attributes(self) -> dict[str, Any]:
         """The group's attributes as Python values."""
@@ -112,15 +106,15 @@ class StoredEpisode:
         return dataset
 
     def rows(self, path: str) -> int:
-        """Valid rows of a dataset that must be there."""
+        """Valid rows of a dataset that must be there, at the latest when the episode ends."""
+        if self.running and self.dataset(path) is None:
+            return 0
         dataset = self.need(path)
         with damage(dataset.name):
             if not dataset.shape:
                 raise DamagedError(f"{dataset.name} has no rows")
             if self._committed is None or COUNTER not in dataset.attrs:
                 return int(dataset.shape[0])
-            if dataset.file.swmr_mode:
-                dataset.refresh()
             counter = int(dataset.attrs[COUNTER])
             if not 0 <= counter < len(self._committed):
                 raise DamagedError(f"{dataset.name}: counter {counter} of {len(self._committed)}")
@@ -128,7 +122,10 @@ class StoredEpisode:
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Rows of a dataset that must be there, by default all valid ones."""
-        return read_rows(self.need(path), start, self.rows(path) if stop is None else stop, kept=self.kept)
+        stop = self.rows(path) if stop is None else stop
+        if start == stop and self.dataset(path) is None:
+            return np.empty(0, np.int64)
+        return read_rows(self.need(path), start, stop, kept=self.kept)
 
     def read_at(self, path: str, rows: Rows, select: Select = None) -> NDArray[Any]:
         """As :func:`recorder.h5.reading.rows.read_at`, for a dataset that must be there."""
@@ -140,6 +137,8 @@ class StoredEpisode:
         kept = self.cache.get(("clock", path))
         if isinstance(kept, Clock) and len(kept) == count:
             return kept
+        if not count:
+            return Clock()
         dataset = self.need(path)
         if dataset.dtype.kind not in "iu" or len(dataset.shape) != 1:
             raise DamagedError(f"{dataset.name} holds no timesteps: {dataset.dtype} of shape {dataset.shape}")

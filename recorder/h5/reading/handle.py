@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from recorder.errors import ClosedError, DamagedError, FlightrecError, ReadError
 from recorder.format.layout import EPISODES, FORMAT, FORMAT_VERSION
-from recorder.h5.file import open_for_reading
+from recorder.h5.file import open_for_reading, open_snapshot
 from recorder.h5.reading.guard import attributes, child_group, damage
+from recorder.h5.reading.stamp import Stamp, quiet_stamp, stamp_of
 
+T = TypeVar("T")
+
+ATTEMPTS = 20
+"""Times that a read is done again when changes overtake it."""
+TORN = 3
+"""Times that a read of a living file is done again without a change: its bytes may be half written."""
+FRESH_SECONDS = 0.02
+"""A handle of a living file serves so long; then the next read opens another, which sees what is new."""
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -32,9 +44,15 @@ class RecordingFile:
         self.path = path
         self.closed = False
         self.original = False
+        self._reset()
+        self.file()
+
+    def _reset(self) -> None:
         self._file: Any = None
         self._pid = -1
-        self.file()
+        self._stamp: Stamp | None = None
+        self._opened = 0.0
+        self._inside = threading.local()
 
     def file(self) -> Any:
         """The open ``h5py.File`` of this process.
@@ -54,14 +72,64 @@ class RecordingFile:
             return self._file
         if self.closed:
             raise ClosedError(f"the loader of {self.path} has been closed: open another one")
+        stamp = quiet_stamp(self.path)
         file = _open(self.path)
+        living = stamp[1] is not None and (file.swmr_mode or file.driver == "fileobj")
+        if living and file.swmr_mode:
+            file.close()
+            file = _open_alone(self.path)
         try:
             self.original = _is_original(file, self.path)
         except BaseException:
             file.close()
             raise
         self._file, self._pid = file, os.getpid()
+        self._stamp, self._opened = (stamp if living else None), time.monotonic()
         return file
+
+    def steady(self, read: Callable[[], T]) -> T:
+        """What ``read`` returns, all of it from one state of the file's structure.
+
+        While the recording is written, episodes begin and end under the reader. A read that such a
+        change has overtaken is thrown away and done again with a new handle. What is read is what was
+        committed at most ``FRESH_SECONDS`` before the call.
+
+        Raises
+        ------
+        ReadError
+            What ``read`` raised without any change, or after ``ATTEMPTS`` of them.
+        """
+        self.file()
+        if self._stamp is None or getattr(self._inside, "reading", False):
+            return read()
+        self._inside.reading = True
+        try:
+            return self._repeated(read)
+        finally:
+            self._inside.reading = False
+
+    def _repeated(self, read: Callable[[], T]) -> T:
+        for attempt in range(ATTEMPTS):
+            late = time.monotonic() - self._opened > FRESH_SECONDS
+            if attempt or late or stamp_of(self.path) != self._stamp:
+                self.refresh()
+            try:
+                self.file()
+                found = read()
+            except ReadError:
+                if attempt == ATTEMPTS - 1 or (attempt >= TORN and stamp_of(self.path) == self._stamp):
+                    raise
+                time.sleep(0.001)
+                continue
+            if self._stamp is None or stamp_of(self.path) == self._stamp:
+                return found
+        raise ReadError(f"{self.path} changes faster than it can be read: ask for a smaller range")
+
+    @property
+    def living(self) -> bool:
+        """Whether the recording was being written when its file was opened."""
+        self.file()
+        return self._stamp is not None
 
     def refresh(self) -> None:
         """Let go of the file, so that the next read sees its present state."""
@@ -78,7 +146,8 @@ class RecordingFile:
         return {"path": self.path, "closed": self.closed, "original": self.original}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _file=None, _pid=-1)
+        self.__dict__.update(state)
+        self._reset()
 
 
 def _open(path: Path) -> Any:
@@ -92,6 +161,18 @@ def _open(path: Path) -> Any:
         if known:
             raise DamagedError(f"{path} is damaged: {error}") from error
         raise ReadError(f"{path} is no HDF5 file: {error}") from error
+
+
+def _open_alone(path: Path) -> Any:
+    """A living file apart from every other handle of this process.
+
+    Not in SWMR mode: where a dataset is open more than once in a process, ``H5Drefresh`` of HDF5 2.0
+    leaves its chunks at wrong places, and reads return other rows without an error.
+    """
+    try:
+        return open_snapshot(path)
+    except (OSError, RuntimeError) as error:
+        raise DamagedError(f"{path} cannot be read while it changes: {error}") from error
 
 
 def _is_original(file: Any, path: Path) -> bool:
