@@ -32,7 +32,8 @@ class ExperimentLoader:
     h5_path, experiment_dir : Path
         The HDF5 file and its folder.
     h5_file : h5py.File
-        The open file of this process, for whatever this class does not offer.
+        The open file of this process, for whatever this class does not offer. Of a recording that is
+        being written it is replaced again and again: do not keep it.
 
     Raises
     ------
@@ -171,7 +172,11 @@ class ExperimentLoader:
         return self._documents().checkpoints()
 
     def refresh(self) -> None:
-        """See the file as it is now: episodes that began or ended since a running recording was opened."""
+        """Let go of the file, so that the next read opens it anew.
+
+        Only needed where another program changed an ended recording: one that is being written is
+        followed anyway, every read sees what was committed at most some 20 ms before.
+        """
         self._file.refresh()
 
     def close(self) -> None:

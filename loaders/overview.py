@@ -27,6 +27,10 @@ def describe(loader: ExperimentLoader) -> str:
     ClosedError
         The loader is closed.
     """
+    return loader._recording.steady(lambda: _described(loader))
+
+
+def _described(loader: ExperimentLoader) -> str:
     facts = loader.attributes
     lines = [f"{facts.get('experiment_name', loader.h5_path.stem)}  ({loader.h5_path})"]
     lines += align([[f"  {name}", text] for name, text in _facts(loader, facts) if text])
