@@ -32,7 +32,6 @@ class Writer:
         self._state = threading.Condition()
         self._sealed = 0
         self._error: BaseException | None = None
-        self._told = False
         self._closing = False
         self._requests: list[_Request] = []
         self._tick = tick
@@ -133,8 +132,7 @@ class Writer:
                 self._error = error
         else:
             self._sink.abandon()
-        if self._error is not None and not self._told:
-            self.check()
+        self.check()
 
     def disown(self) -> None:
         """In a forked child, which has no writer thread and no right to the file."""
@@ -151,7 +149,6 @@ class Writer:
         """Raise what the writer met, if it met anything."""
         error = self._error
         if error is not None:
-            self._told = True
             if isinstance(error, FlightrecError):
                 raise error
             code = getattr(error, "errno", None)

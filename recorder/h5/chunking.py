@@ -15,6 +15,9 @@ MAX_CHUNK_BYTES = 1 << 20
 """A chunk is what a reader inflates to see one value; beyond this, larger chunks gain nothing."""
 
 
+_SZIP_PIXELS = 32
+
+
 @dataclass(frozen=True, slots=True)
 class Chunking:
     """The filter of a recording's streams, and rows per chunk, bounded by ``MAX_CHUNK_BYTES``."""
@@ -38,6 +41,15 @@ class Chunking:
     def chunk_rows(self, row_bytes: int) -> int:
         """Rows of a chunk, where a row has this many bytes."""
         return max(1, min(self.chunk_size, MAX_CHUNK_BYTES // max(1, row_bytes)))
+
+    def keywords_for(self, dtype: np.dtype[Any], elements: int) -> dict[str, Any]:
+        """``create_dataset``'s keywords; no filter where HDF5 would refuse to apply this one.
+
+        szip takes neither complex numbers nor booleans, and no chunk below its block of pixels.
+        """
+        if self.name == "szip" and (dtype.kind in "cb" or elements < _SZIP_PIXELS):
+            return {}
+        return self.keywords
 
     @property
     def outside(self) -> bool:

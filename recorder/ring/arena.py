@@ -208,9 +208,11 @@ class Ring:
             return None
         tail, position = flying[0][1], self._position
         if position > tail:
-            if self.arena_bytes - position >= length:
-                return position
-            return 0 if tail > length else None
+            # Back to the front as soon as there is room: memory that is warm stays warm, and what a fast
+            # writer never needs is never touched.
+            if tail > length:
+                return 0
+            return position if self.arena_bytes - position >= length else None
         return position if tail - position > length else None
 
     def _write_state(self, state: bytes, place: int) -> None:

@@ -82,7 +82,7 @@ class Column:
             maxshape=(None, *self.shape),
             chunks=(self.chunk_rows, *(max(1, side) for side in self.shape)),
             dtype=self.dtype,
-            **chunking.keywords,
+            **chunking.keywords_for(self.dtype, self.chunk_rows * self.row_bytes // self.dtype.itemsize),
         )
         dataset.attrs[COUNTER] = counter
         self.counter, self._dataset = counter, dataset
