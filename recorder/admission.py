@@ -7,8 +7,8 @@ them, and from then on a stream takes only its first value's dtype and shape.
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def admit_real(stream: str, step: Any, value: Any) -> float:
         raise StreamTypeError(stream, "a real number", describe(array), step=step)
     number = array.item()
     real = float(number)
-    if real != number and number == number:
+    if real != number and not math.isnan(real):
         raise InputError(stream, "a number that float64 holds exactly", repr(value), step=step)
     return real
 
@@ -150,7 +150,7 @@ def admit(kind: StreamType, step: Any, value: Any) -> NDArray[Any]:
     return array
 
 
-def admit_key(group: str, key: Any, taken: Iterable[str] = ()) -> str:
+def admit_key(group: str, key: Any) -> str:
     """A stream's key as an HDF5 link name.
 
     Raises

@@ -49,9 +49,7 @@ class InputError(FlightrecError, ValueError):
         What the stream takes, and what came.
     """
 
-    def __init__(
-        self, stream: str, expected: str, got: str, *, step: Any = None, hint: str = ""
-    ) -> None:
+    def __init__(self, stream: str, expected: str, got: str, *, step: Any = None, hint: str = "") -> None:
         self.stream, self.step, self.expected, self.got, self.hint = (
             stream,
             step,

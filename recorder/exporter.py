@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-
 from recorder.errors import NoEpisodeError
 from recorder.format.layout import RING_SUFFIX, episode_path
 from recorder.h5.chunking import Chunking
@@ -148,7 +147,9 @@ class DataExporter(Recording):
         self._lock = RecordingLock(self.h5_path).acquire()
         try:
             create(self.h5_path, self._initialise)
-            self._ring = Ring.create(self.h5_path.with_name(self.h5_path.name + RING_SUFFIX), options.ring_bytes)
+            self._ring = Ring.create(
+                self.h5_path.with_name(self.h5_path.name + RING_SUFFIX), options.ring_bytes
+            )
         except BaseException:
             self._lock.release()
             raise
@@ -301,7 +302,9 @@ class DataExporter(Recording):
         try:
             if not self._writer.failed:
                 now, count = datetime.now().isoformat(), self.episode_count
-                self._writer.change(lambda file: finish(file, status=status, end_time=now, episode_count=count))
+                self._writer.change(
+                    lambda file: finish(file, status=status, end_time=now, episode_count=count)
+                )
         finally:
             try:
                 self._writer.close()
@@ -351,7 +354,12 @@ class DataExporter(Recording):
         self._writer.disown()
 
 
-_ARGUMENTS = {"neural_states": "neural_state", "spikes": "spikes", "behavior": "behavior", "rewards": "reward"}
+_ARGUMENTS = {
+    "neural_states": "neural_state",
+    "spikes": "spikes",
+    "behavior": "behavior",
+    "rewards": "reward",
+}
 
 
 def _close_all() -> None:
@@ -369,4 +377,3 @@ os.register_at_fork(after_in_child=_disown_all)
 
 OptimizedDataExporter = DataExporter
 OptimizedEpisode = Episode
-

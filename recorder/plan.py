@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from recorder.admission import StreamType
 from recorder.format.layout import BEHAVIOR, EVENTS, NEURAL, REWARDS, SPIKES, WEIGHT_CHANGES
 from recorder.ring.tables import Field, Table
@@ -162,7 +160,9 @@ class Plan:
         yield Table(MAIN, rows, tuple(self._main_fields()), heap)
         yield from sides
         if self.weight_fields is not None:
-            yield Table(WEIGHT_CHANGES, self.weight_rows, (Field(NEED, "<i8"), Field(ROW, self.weight_fields)))
+            yield Table(
+                WEIGHT_CHANGES, self.weight_rows, (Field(NEED, "<i8"), Field(ROW, self.weight_fields))
+            )
         if self.events:
             record: list[list[str]] = [["timesteps", "<i8"], ["end", "<i8"]]
             fields = (Field(NEED, "<i8"), Field(ROW, record))

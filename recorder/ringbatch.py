@@ -26,7 +26,7 @@ def log_batch(
 ) -> None:
     """Log ``timesteps`` (steps,) with arrays whose first axis is steps; see ``DataExporter.log_batch``."""
     times = _timesteps(timesteps)
-    columns = _columns(steps, len(times), neural_state, spikes, behavior, reward)
+    columns = _columns(len(times), neural_state, spikes, behavior, reward)
     if not len(times):
         return
     first = int(times[0])
@@ -119,9 +119,7 @@ def _timesteps(value: Any) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _columns(
-    steps: StepLog, length: int, neural_state: Any, spikes: Any, behavior: Any, reward: Any
-) -> Columns:
+def _columns(length: int, neural_state: Any, spikes: Any, behavior: Any, reward: Any) -> Columns:
     columns: Columns = {}
     for group, mapping in ((NEURAL, neural_state), (BEHAVIOR, behavior)):
         if mapping is None:
@@ -163,7 +161,11 @@ def _new(steps: StepLog, name: str, array: NDArray[Any]) -> Stream:
 def _check(stream: Stream, step: int, array: NDArray[Any]) -> None:
     if stream.indices:
         raise StreamTypeError(
-            SPIKES, str(stream.kind), describe(array), step=step, hint="log index lists step by step with log()"
+            SPIKES,
+            str(stream.kind),
+            describe(array),
+            step=step,
+            hint="log index lists step by step with log()",
         )
     if array.dtype != stream.kind.dtype:
         raise StreamTypeError(stream.name, f"rows of {stream.kind}", describe(array), step=step)

@@ -50,7 +50,9 @@ class LogFunction:
     position: Callable[[], Position]
 
 
-def generate(plan: Plan, admit: Callable[..., None], indices: Callable[..., NDArray[np.int64]]) -> LogFunction:
+def generate(
+    plan: Plan, admit: Callable[..., None], indices: Callable[..., NDArray[np.int64]]
+) -> LogFunction:
     """A log function for this plan, retired until it is attached to a block.
 
     Parameters
@@ -62,24 +64,22 @@ def generate(plan: Plan, admit: Callable[..., None], indices: Callable[..., NDAr
     """
     writer = _Source(plan)
     bind = _compile(writer.text())
-    made = bind(
-        admit, indices, np.ndarray, FALL_BACK, Position, writer.pack, *writer.constants
-    )
+    made = bind(admit, indices, np.ndarray, FALL_BACK, Position, writer.pack, *writer.constants)
     return LogFunction(*made)
 
 
 def block_views(plan: Plan, record: Record) -> tuple[Any, ...]:
     """The views of a block that a function generated for the same plan is attached to."""
     main = record.tables[MAIN]
-    views: list[Any] = [memoryview(record.counters), main.table.rows, _raw(main.columns[HEAD])]
+    views: list[Any] = [record.counters.data, main.table.rows, _raw(main.columns[HEAD])]
     heap: tuple[Any, int] = (None, 0)
     for name, stream in plan.streams.items():
         if stream.indices:
             ids = record.tables[name if stream.side else MAIN].heap.view(np.int64)
-            heap = memoryview(ids), len(ids)
+            heap = ids.data, len(ids)
         if stream.side:
             table = record.tables[name]
-            views += [table.table.rows, memoryview(table.columns[NEED])]
+            views += [table.table.rows, table.columns[NEED].data]
             views.append(_target(stream, table.columns["end" if stream.indices else VALUE]))
         elif not stream.in_head:
             views.append(_target(stream, main.columns[name]))
@@ -87,7 +87,7 @@ def block_views(plan: Plan, record: Record) -> tuple[Any, ...]:
 
 
 def _raw(column: NDArray[Any]) -> memoryview:
-    return memoryview(column.reshape(-1).view(np.uint8))
+    return column.reshape(-1).view(np.uint8).data
 
 
 def _flat(stream: Stream) -> bool:
@@ -97,8 +97,8 @@ def _flat(stream: Stream) -> bool:
 
 def _target(stream: Stream, column: NDArray[Any]) -> Any:
     if stream.indices or (stream.side and stream.scalar_code is not None):
-        return memoryview(column)
-    return memoryview(column.reshape(-1)) if _flat(stream) else column
+        return column.data
+    return column.reshape(-1).data if _flat(stream) else column
 
 
 @lru_cache(maxsize=256)
@@ -159,7 +159,9 @@ class _Source:
             *(f"            {line}" for line in self.reads),
             "            if " + (" and ".join(f"({c})" for c in self.checks) or "True") + ":",
             *(f"                {line}" for line in self.writes),
-            f"                pack(head, i * {self.record.size}, " + ", ".join(["timestep", *self.packed]) + ")",
+            f"                pack(head, i * {self.record.size}, "
+            + ", ".join(["timestep", *self.packed])
+            + ")",
             *(f"                {line}" for line in self.publishes),
             "                counts[0] = i + 1",
             "                i += 1",
@@ -197,7 +199,12 @@ class _Source:
                 self.guards.append(f"({argument} is None or type({argument}) is dict)")
                 self.reads.append(f"if {argument} is None: {argument} = {{}}")
             if streams:
-                present = " + ".join([str(len(required)), *(f"({keys[s.key]} in {argument})" for s in streams if not s.required)])
+                present = " + ".join(
+                    [
+                        str(len(required)),
+                        *(f"({keys[s.key]} in {argument})" for s in streams if not s.required),
+                    ]
+                )
                 self.checks.append(f"len({argument}) == {present}")
                 sampled = [s.key for s in streams if s.required and s.rate > 1]
                 self.checks += [f"{keys[key]} in {argument}" for key in sampled]

@@ -62,11 +62,13 @@ def admit_side(step: int, more: Mapping[str, Any]) -> Side:
             raise InputError(
                 WEIGHT_CHANGES, " and ".join(WEIGHT_KEYS), f"no {' and no '.join(missing)}", step=step
             )
-        side.weight = admit_weight(step, *weight.values(), extra=rest)
+        synapse, old, new = (weight[key] for key in WEIGHT_KEYS)
+        side.weight = admit_weight(step, synapse, old, new, rest)
     elif rest:
         raise UnknownFieldError(
             next(iter(rest)),
-            "timestep, neural_state, spikes, behavior, reward; synapse_id, old_weight, new_weight; event_type, data",
+            "timestep, neural_state, spikes, behavior, reward; "
+            "synapse_id, old_weight, new_weight; event_type, data",
             f"the keyword {next(iter(rest))!r}",
             step=step,
             hint="nothing of this call was stored",

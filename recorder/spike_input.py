@@ -14,7 +14,8 @@ from recorder.errors import AmbiguousSpikesError, InputError, StreamShapeError, 
 SPIKES = "spikes"
 DENSE, INDICES = "dense", "indices"
 _HOW = (
-    "say which: spikes=SpikeIndices(ids, n_neurons=N) or DataExporter(..., spike_format='indices', n_neurons=N) "
+    "say which: spikes=SpikeIndices(ids, n_neurons=N) or "
+    "DataExporter(..., spike_format='indices', n_neurons=N) "
     "for indices; a bool array, or spike_format='dense', for one entry per neuron"
 )
 
@@ -94,7 +95,8 @@ def learn_spikes(
                 "the number of neurons beside spike indices",
                 "none",
                 step=step,
-                hint="give SpikeIndices(ids, n_neurons=N), DataExporter(..., n_neurons=N), or save the network first",
+                hint="give SpikeIndices(ids, n_neurons=N), DataExporter(..., n_neurons=N), "
+                "or save the network first",
             )
         kind = SpikeType(INDICES, np.dtype(np.int64), int(count))
         return kind, admit_spikes(kind, step, value)

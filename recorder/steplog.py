@@ -109,7 +109,9 @@ class StepLog:
             if not self.roll():
                 self.drop(1)
                 return
-        raise RowTooLargeError("ring", "a row that fits a block", "a larger one", step=step, hint="raise ring_bytes")
+        raise RowTooLargeError(
+            "ring", "a row that fits a block", "a larger one", step=step, hint="raise ring_bytes"
+        )
 
     def prepare(self, step: int, given: Given | None, side: Side) -> None:
         """Have a block open whose plan fits a call that brings these streams; None for no main row."""
@@ -194,9 +196,7 @@ class StepLog:
 
     def learn_spikes(self, step: int, spikes: Any) -> tuple[SpikeType, NDArray[Any]]:
         """The type that an episode's first spikes fix, and these as an array."""
-        return learn_spikes(
-            step, spikes, n_neurons=self._n_neurons, spike_format=self._options.spike_format
-        )
+        return learn_spikes(step, spikes, n_neurons=self._n_neurons, spike_format=self._options.spike_format)
 
     def due(self, name: str) -> int:
         """The timestep from which the next row of a sampled stream is kept."""
@@ -274,7 +274,9 @@ class StepLog:
     def _next_budget(self) -> int:
         largest = min(LARGEST_BLOCK, self._writer.ring.largest_record // 2)
         if not self._budget:
-            self._budget = int(self._expected * 1.05 + 8) * int(self.plan.row_bytes + 1) if self._expected else 0
+            self._budget = (
+                int(self._expected * 1.05 + 8) * int(self.plan.row_bytes + 1) if self._expected else 0
+            )
             self._budget = max(FIRST_BLOCK, self._budget)
         else:
             self._budget *= 2
@@ -302,7 +304,11 @@ class StepLog:
                 used = table.count / rows * (2.0 if full else 1.1)
                 stream.share = min(1.0, max(used, 1.0 / stream.rate if stream.rate > 1 else 1e-3))
             if stream.indices and rows:
-                ends = record.tables[name].columns["end"] if stream.side else record.tables[MAIN].columns["head"][name]
+                ends = (
+                    record.tables[name].columns["end"]
+                    if stream.side
+                    else record.tables[MAIN].columns["head"][name]
+                )
                 count = record.tables[name].count if stream.side else rows
                 stream.heap_share = 8.0 * int(ends[count - 1]) / rows * 1.25 if count else 0.0
 

@@ -42,7 +42,9 @@ class Writer:
             self._thread = threading.Thread(target=self._run, name="flightrec-writer", daemon=True)
             self._thread.start()
 
-    def append(self, kind: int, meta: dict[str, Any], tables: tuple[Table, ...] = (), *, wait: bool = False) -> Record | None:
+    def append(
+        self, kind: int, meta: dict[str, Any], tables: tuple[Table, ...] = (), *, wait: bool = False
+    ) -> Record | None:
         """A new record of the ring. None where a full ring means to drop.
 
         Raises

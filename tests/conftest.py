@@ -7,5 +7,12 @@ for part in ("life", "stream", "spike", "table"):
     pytest.register_assert_rewrite(f"tests.contracts.{part}_contract")
 
 settings.register_profile("flightrec", derandomize=True, deadline=None, max_examples=50)
-settings.register_profile("dbg", derandomize=True, deadline=None, max_examples=100, phases=[Phase.generate], report_multiple_bugs=False)
+settings.register_profile(
+    "dbg",
+    derandomize=True,
+    deadline=None,
+    max_examples=100,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+)
 settings.load_profile("flightrec")

@@ -51,7 +51,11 @@ def test_a_clean_close_leaves_only_the_recording(tmp_path: Path) -> None:
 
 def test_the_file_opens_plainly_at_every_stage(exporter: DataExporter) -> None:
     def opens() -> list[str]:
-        code = "import h5py, sys; f = h5py.File(sys.argv[1], 'r', **eval(sys.argv[2])); print(','.join(f['episodes']))"
+        code = (
+            "import h5py, sys\n"
+            "f = h5py.File(sys.argv[1], 'r', **eval(sys.argv[2]))\n"
+            "print(','.join(f['episodes']))\n"
+        )
         out = []
         for options in ("{}", "{'swmr': True}"):
             run = subprocess.run(
@@ -287,7 +291,9 @@ def test_interpreter_exit_ends_what_was_never_closed(tmp_path: Path) -> None:
         "for t in range(1000): e.log(t, behavior={'x': float(t)})\n"
         "print(e.h5_path)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
+    )
     assert run.stderr == ""
     path = Path(run.stdout.strip())
     assert not path.with_name(path.name + ".ring").exists()
@@ -302,7 +308,9 @@ def test_every_filter_stores_the_same(tmp_path: Path, compression: str | None) -
     if compression == "zstd":
         pytest.importorskip("hdf5plugin")
     try:
-        exporter = DataExporter("run", tmp_path, 1, compression=compression, chunk_size=100, ring_bytes=1 << 20)
+        exporter = DataExporter(
+            "run", tmp_path, 1, compression=compression, chunk_size=100, ring_bytes=1 << 20
+        )
     except OptionError as error:
         assert compression == "szip"
         pytest.skip(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.contracts.exporter_contract import ExporterContract, record  # noqa: 
 class TestDataExporter(ExporterContract):
     """``async_write`` as it is by default."""
 
-    options: dict[str, Any] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     def make_exporter(self, tmp_path: Path) -> Any:
@@ -26,4 +26,4 @@ class TestDataExporter(ExporterContract):
 class TestDataExporterInline(TestDataExporter):
     """The caller's thread writes."""
 
-    options = {"async_write": False}
+    options: ClassVar[dict[str, Any]] = {"async_write": False}

@@ -23,7 +23,9 @@ def split(array: NDArray[np.generic], cuts: list[int]) -> list[NDArray[np.generi
 
 
 @given(RASTERS, st.lists(st.integers(0, 40), max_size=5), st.integers(1, 9))
-def test_spikes_survive_any_cutting_into_blocks(raster: NDArray[np.bool_], cuts: list[int], every: int) -> None:
+def test_spikes_survive_any_cutting_into_blocks(
+    raster: NDArray[np.bool_], cuts: list[int], every: int
+) -> None:
     rows, neurons = raster.shape
     encoder = IntervalEncoder(neurons, every)
     parts = [encoder.feed(raster_cells(part), len(part)) for part in split(raster, cuts)]
@@ -53,7 +55,9 @@ def test_bernoulli_spikes_come_within_a_tenth_of_the_shannon_bound() -> None:
     neurons, steps, p = 100, 200_000, 0.02
     cells = np.flatnonzero(np.random.default_rng(1).random(neurons * steps) < p)
     intervals, _ = IntervalEncoder(neurons, anchor_rows(neurons)).feed(cells, steps)
-    size = sum(len(encode_chunk(part, "gzip", 4)[0]) for part in np.array_split(intervals, len(intervals) // 16_384))
+    size = sum(
+        len(encode_chunk(part, "gzip", 4)[0]) for part in np.array_split(intervals, len(intervals) // 16_384)
+    )
     bound = -(p * np.log2(p) + (1 - p) * np.log2(1 - p)) * neurons * steps / 8
     assert size < 1.10 * bound
 

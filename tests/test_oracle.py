@@ -20,7 +20,9 @@ NEURONS = 6
 
 def rows(dtype: str, shape: tuple[int, ...]) -> st.SearchStrategy[Any]:
     # Drawn as one number: what matters is that rows differ, and examples stay quick to make.
-    return st.integers(0, 999).map(lambda n: ((np.arange(int(np.prod(shape))) * n) % 101).astype(dtype).reshape(shape))
+    return st.integers(0, 999).map(
+        lambda n: ((np.arange(int(np.prod(shape))) * n) % 101).astype(dtype).reshape(shape)
+    )
 
 
 MOSTLY = st.integers(0, 9).map(bool)
@@ -57,9 +59,16 @@ def calls(draw: st.DrawFn) -> list[dict[str, Any]]:
             call["reward"] = draw(st.sampled_from([0.0, -0.0, 1, 2.5, float("nan"), np.float32(0.1)]))
         if draw(st.integers(0, 4)) == 0:
             target = draw(st.integers(0, 9))
-            call |= {"synapse_id": (target, 1) if pairs else target, "old_weight": draw(ANY_REAL), "new_weight": 1}
+            call |= {
+                "synapse_id": (target, 1) if pairs else target,
+                "old_weight": draw(ANY_REAL),
+                "new_weight": 1,
+            }
         if draw(st.integers(0, 6)) == 0:
-            call |= {"event_type": draw(st.sampled_from(["a", "b/c"])), "data": {"k": draw(ANY_REAL), "s": "ü"}}
+            call |= {
+                "event_type": draw(st.sampled_from(["a", "b/c"])),
+                "data": {"k": draw(ANY_REAL), "s": "ü"},
+            }
         if draw(st.integers(0, 12)) == 0:
             call |= draw(st.sampled_from(BAD))
         out.append(call)
@@ -89,7 +98,9 @@ BAD: list[dict[str, Any]] = [
     {"behavior": {"n": np.int64(4)}},
 ]
 
-EPISODES = st.lists(st.tuples(calls(), st.booleans(), st.none() | st.just({"laps": 3, "t": (1, 2)})), max_size=3)
+EPISODES = st.lists(
+    st.tuples(calls(), st.booleans(), st.none() | st.just({"laps": 3, "t": (1, 2)})), max_size=3
+)
 
 
 def record(exporter: Any, episodes: Any) -> list[str]:
@@ -117,14 +128,19 @@ def _quiet() -> Iterator[None]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(EPISODES, st.sampled_from([1, 10, {"v": 3, "w": 7}]), st.booleans(), st.sampled_from([200, 3000, 1 << 16]))
+@given(
+    EPISODES, st.sampled_from([1, 10, {"v": 3, "w": 7}]), st.booleans(), st.sampled_from([200, 3000, 1 << 16])
+)
 def test_both_exporters_store_and_refuse_the_same(
     tmp_path_factory: pytest.TempPathFactory, episodes: Any, rate: Any, threaded: bool, block: int
 ) -> None:
     folder = tmp_path_factory.mktemp("oracle")
     plain = StandardDataExporter("plain", folder, neural_sampling_rate=rate)
     refused = record(plain, episodes)
-    with mock.patch("recorder.steplog.FIRST_BLOCK", block), mock.patch("recorder.steplog.LARGEST_BLOCK", 2 * block):
+    with (
+        mock.patch("recorder.steplog.FIRST_BLOCK", block),
+        mock.patch("recorder.steplog.LARGEST_BLOCK", 2 * block),
+    ):
         fast = DataExporter(
             "fast", folder, neural_sampling_rate=rate, async_write=threaded, chunk_size=5, ring_bytes=1 << 20
         )
@@ -143,7 +159,10 @@ def batches(draw: st.DrawFn) -> list[dict[str, Any]]:
         batch: dict[str, Any] = {"timesteps": step + stride * np.arange(length)}
         step += stride * length
         if draw(MOSTLY):
-            batch["neural_state"] = {"v": rng.random((length, 4)), "w": rng.random((length, 2, 3), np.float32)}
+            batch["neural_state"] = {
+                "v": rng.random((length, 4)),
+                "w": rng.random((length, 2, 3), np.float32),
+            }
         if draw(MOSTLY):
             batch["spikes"] = rng.random((length, NEURONS)) < 0.3
         if draw(MOSTLY):
@@ -161,7 +180,10 @@ def test_batches_store_what_single_calls_store(
 ) -> None:
     folder = tmp_path_factory.mktemp("batch")
     paths = []
-    with mock.patch("recorder.steplog.FIRST_BLOCK", block), mock.patch("recorder.steplog.LARGEST_BLOCK", 2 * block):
+    with (
+        mock.patch("recorder.steplog.FIRST_BLOCK", block),
+        mock.patch("recorder.steplog.LARGEST_BLOCK", 2 * block),
+    ):
         for exporter in (
             DataExporter("fast", folder, rate, chunk_size=7, ring_bytes=1 << 20),
             StandardDataExporter("plain", folder, rate),

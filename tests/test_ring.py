@@ -17,7 +17,9 @@ from recorder.ring.tables import Field, Table
 
 
 def table(rows: int, heap: int = 0) -> Table:
-    return Table("main", rows, (Field("head", [["timestep", "<i8"], ["x", "<f8"]]), Field("v", "<f4", (3,))), heap)
+    return Table(
+        "main", rows, (Field("head", [["timestep", "<i8"], ["x", "<f8"]]), Field("v", "<f4", (3,))), heap
+    )
 
 
 def test_a_record_is_read_back_from_the_file(tmp_path: Path) -> None:
@@ -66,9 +68,9 @@ def test_records_never_overlap_and_are_freed_in_order(
         if reader.finished:
             done = reader.finished - 1
             assert reader.state() == bytes([done % 256]) * (state_size // (done % 3 + 1))
-        for seq, rows in alive:
+        for seq, count in alive:
             found = reader.record(seq).tables["main"]
-            assert found.count == rows
+            assert found.count == count
             assert (found.columns["head"]["timestep"] == seq).all()
         reader.close(unlink=False)
     ring.close(unlink=True)

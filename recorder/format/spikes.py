@@ -113,10 +113,13 @@ def decode_cells(intervals: NDArray[np.uint32], start: int = 0) -> NDArray[np.in
 
 
 def raster_cells(raster: NDArray[Any]) -> NDArray[np.int64]:
-    """Places of the spikes in a C-contiguous ``(rows, neurons)`` raster: entries with any bit set, so −0.0 is kept."""
-    entries = raster.reshape(-1)
+    """Places of the spikes in a C-contiguous ``(rows, neurons)`` raster.
+
+    A spike is an entry with any bit set: −0.0 is one, because its value must come back.
+    """
+    entries: NDArray[Any] = raster.reshape(-1)
     if entries.dtype.kind in "fc":
         width = entries.dtype.itemsize
         words = entries.view({2: np.uint16, 4: np.uint32}.get(width, np.uint64))
-        entries = words if width <= 8 else words.reshape(-1, 2).any(axis=1)
+        entries = words if width <= 8 else np.asarray(words.reshape(-1, 2).any(axis=1))
     return np.flatnonzero(entries).astype(np.int64, copy=False)

@@ -36,7 +36,9 @@ class Chunking:
         OptionError
             A filter that this build of HDF5 cannot write, or a level it does not take.
         """
-        return cls(compression, 4 if level is None else level, chunk_size, filter_keywords(compression, level))
+        return cls(
+            compression, 4 if level is None else level, chunk_size, filter_keywords(compression, level)
+        )
 
     def chunk_rows(self, row_bytes: int) -> int:
         """Rows of a chunk, where a row has this many bytes."""

@@ -221,5 +221,3 @@ class EpisodeWriter:
         if COMMITTED in group:
             del group[COMMITTED]
         finish_episode(file, self.episode_id, self.totals(), self.end)
-
-

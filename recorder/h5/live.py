@@ -43,7 +43,7 @@ class LiveFile:
         self.file.close()
 
     def disown(self) -> None:
-        """In a forked child: let HDF5's handle lead nowhere, so that its exit cannot close the parent's file."""
+        """In a forked child: let HDF5's handle lead nowhere; its exit must not close the parent's file."""
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, self.file.id.get_vfd_handle())
         os.close(nowhere)

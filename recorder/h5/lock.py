@@ -41,7 +41,11 @@ class RecordingLock:
             self._lock.acquire()
         except Timeout:
             raise RecordingLockedError(f"{self._data} is being written by {_owner(self.path)}") from None
-        owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S")}
+        owner = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        }
         self.path.write_text(json.dumps(owner))
         return self
 

@@ -14,7 +14,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.format.spikes import raster_cells
 from recorder.format.layout import (
     ENCODING,
     EVENTS,
@@ -28,6 +27,7 @@ from recorder.format.layout import (
     TIMESTEPS,
     WEIGHT_CHANGES,
 )
+from recorder.format.spikes import raster_cells
 from recorder.spike_input import INDICES, SpikeType
 
 CHUNK_BYTES = 1 << 20

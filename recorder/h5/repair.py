@@ -118,7 +118,9 @@ def _mend(path: Path, overlay: OverlayFile, progress: Progress | None) -> Repair
         with h5py.File(overlay, "r+", libver=LIBVER) as file:
             if file.attrs.get("format") != FORMAT or file.attrs.get("status") != RUNNING:
                 word = "recovered" if replayed else "clean"
-                return RepairReport(path, word, message="the recording was closed; only leftovers were removed")
+                return RepairReport(
+                    path, word, message="the recording was closed; only leftovers were removed"
+                )
             return _replay_ring(path, file, progress)
     except (OSError, RuntimeError, KeyError) as error:
         raise RepairError(f"{path} cannot be made whole: {error}") from error
@@ -145,7 +147,7 @@ def _replay_ring(path: Path, file: h5py.File, progress: Progress | None) -> Repa
         for done in ended:
             done.restructure(file)
     finish(file, status=RECOVERED, end_time=now, episode_count=len(file[EPISODES]))
-    found = f"{steps} steps brought back from the ring; {len(ended)} episodes ended, {recovered} of them interrupted"
+    found = f"{steps} steps brought back from the ring; {len(ended)} episodes ended, {recovered} interrupted"
     return RepairReport(path, "damaged" if damage else "recovered", steps, recovered, f"{damage}{found}")
 
 
@@ -193,5 +195,3 @@ def _clear(path: Path, *, keep_ring: bool) -> None:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
-
-

@@ -13,8 +13,8 @@ from pathlib import Path
 import h5py
 
 from recorder.format.layout import JOURNAL_SUFFIX
-from recorder.h5.episode import EpisodeWriter
 from recorder.h5.chunking import Chunking
+from recorder.h5.episode import EpisodeWriter
 from recorder.h5.live import LiveFile
 from recorder.h5.transaction import transaction
 from recorder.ring.record import END, ROWS, START, Record

@@ -43,7 +43,7 @@ def _read(descriptor: int) -> bytes:
 def _check(block: bytes) -> None:
     if len(block) < SIZE or block[:8] != _SIGNATURE or block[8] != 3:
         raise DamagedError("the file does not begin with a version-3 HDF5 superblock")
-    if lookup3(block[:_CHECKSUM]) != struct.unpack_from("<I", block, _CHECKSUM)[0]:
+    if lookup3(block[:_CHECKSUM]) != int.from_bytes(block[_CHECKSUM:SIZE], "little"):
         raise DamagedError("the HDF5 superblock fails its checksum")
 
 
@@ -85,4 +85,4 @@ def lookup3(data: bytes) -> int:
     c = ((c ^ b) - _rotate(b, 16)) & _MASK
     a = ((a ^ c) - _rotate(c, 4)) & _MASK
     b = ((b ^ a) - _rotate(a, 14)) & _MASK
-    return ((c ^ b) - _rotate(b, 24)) & _MASK
+    return int(((c ^ b) - _rotate(b, 24)) & _MASK)

@@ -58,7 +58,7 @@ def transaction(path: Path, journal: Path, *, sync: bool = False) -> Iterator[h5
 
 
 def replay(overlay: OverlayFile, journal: Path) -> bool:
-    """Take what a complete journal says into ``overlay``; a torn one says nothing. True if it was complete."""
+    """Take what a complete journal says into ``overlay``; a torn one says nothing. True if complete."""
     try:
         data = journal.read_bytes()
     except FileNotFoundError:

@@ -75,7 +75,7 @@ class Record:
         """Lay a new record out over ``memory``; it is not published by this."""
         tables = len(meta.get("tables", ()))
         _HEADER.pack_into(
-            memory, 0, _MAGIC, kind, seq, len(memory), len(raw_meta), zlib.crc32(raw_meta), 0, 2 * tables
+            memory.data, 0, _MAGIC, kind, seq, len(memory), len(raw_meta), zlib.crc32(raw_meta), 0, 2 * tables
         )
         counters = memory[_COUNTERS : _COUNTERS + 16 * tables].view(np.int64)
         counters[:] = 0
@@ -94,7 +94,7 @@ class Record:
         """
         if len(memory) < _COUNTERS:
             raise DamagedError(f"ring record {seq}: no room for a header")
-        magic, kind, found, length, meta_len, crc, _, counters = _HEADER.unpack_from(memory, 0)
+        magic, kind, found, length, meta_len, crc, _, counters = _HEADER.unpack_from(memory.data, 0)
         start = _COUNTERS + 8 * counters
         if magic != _MAGIC or found != seq or not start + meta_len <= length <= len(memory):
             raise DamagedError(f"ring record {seq}: its header is not one")

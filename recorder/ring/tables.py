@@ -60,7 +60,12 @@ class Table:
 
     def to_json(self) -> list[Any]:
         """The table as JSON; :meth:`from_json` is its inverse."""
-        return [self.name, self.rows, [[f.name, f.dtype, list(f.shape)] for f in self.fields], self.heap_bytes]
+        return [
+            self.name,
+            self.rows,
+            [[f.name, f.dtype, list(f.shape)] for f in self.fields],
+            self.heap_bytes,
+        ]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Table:

@@ -19,7 +19,7 @@ LEFT_OVERS = {".ring", ".journal", ".lock"}
 
 
 def kill_one(folder: Path, steps: int, delay: float) -> tuple[Path, tuple[int, int, int]]:
-    """Record in a process of its own, SIGKILL it after ``delay`` seconds; the file and what was acknowledged."""
+    """Record in another process, SIGKILL it after ``delay`` seconds; the file and what was acknowledged."""
     acknowledge = folder / "acknowledged"
     acknowledge.write_bytes(bytes(24))
     with subprocess.Popen(
@@ -60,7 +60,8 @@ def test_a_repair_may_be_killed_at_any_write(tmp_path: Path) -> None:
     code = (
         "import os, sys, pathlib\n"
         "from recorder.h5 import repair, transaction\n"
-        "left = int(sys.argv[2]); real = {n: getattr(os, n) for n in ('pwrite', 'ftruncate', 'fsync', 'unlink')}\n"
+        "left = int(sys.argv[2])\n"
+        "real = {n: getattr(os, n) for n in ('pwrite', 'ftruncate', 'fsync', 'unlink')}\n"
         "def dying(name):\n"
         "    def call(*a, **k):\n"
         "        global left\n"
@@ -81,7 +82,9 @@ def test_a_repair_may_be_killed_at_any_write(tmp_path: Path) -> None:
     check_recovered(path, acknowledged, 500)
 
 
-def test_a_folder_that_cannot_be_written_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, acknowledged = kill_one(tmp_path, 5000, 0.2)
     before = {p.name: p.read_bytes() for p in path.parent.iterdir() if p.is_file()}
 

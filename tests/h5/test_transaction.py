@@ -27,7 +27,9 @@ def change(file: h5py.File) -> None:
     file["episodes"].attrs["n"] = 1
     for number in range(20):
         group = file["episodes"].create_group(f"episode_{number:04d}")
-        group.create_dataset("x", (50,), maxshape=(None,), chunks=(16,), dtype="f8", compression="gzip")[:] = number
+        group.create_dataset("x", (50,), maxshape=(None,), chunks=(16,), dtype="f8", compression="gzip")[
+            :
+        ] = number
     file["rows"].resize((5,))
     file["rows"][3:] = [4, 5]
 

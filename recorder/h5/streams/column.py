@@ -23,7 +23,12 @@ class Column:
     """
 
     def __init__(
-        self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], chunk_rows: int, attributes: dict[str, Any]
+        self,
+        path: str,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        chunk_rows: int,
+        attributes: dict[str, Any],
     ) -> None:
         self.path, self.dtype, self.shape, self.chunk_rows = path, np.dtype(dtype), shape, chunk_rows
         self.attributes = attributes

@@ -33,9 +33,8 @@ class Part(abc.ABC):
     def columns(self) -> list[Column]:
         """All columns, sources of forked ones before them."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most parts hold nothing back
         """Push what the encoder still holds: no more rows will come."""
-        return None
 
     def attributes(self) -> dict[str, Any]:
         """The group's attributes; none as long as there is nothing in it."""
@@ -53,7 +52,9 @@ class Part(abc.ABC):
     def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
         """Become what :meth:`state` described."""
 
-    def column(self, name: str, dtype: Any, shape: tuple[int, ...] = (), *, items: int = 0, **attributes: Any) -> Column:
+    def column(
+        self, name: str, dtype: Any, shape: tuple[int, ...] = (), *, items: int = 0, **attributes: Any
+    ) -> Column:
         """A new column of this group; ``items`` is its chunk's length where rows are not steps."""
         kind = np.dtype(dtype)
         size = kind.itemsize * int(np.prod(shape, dtype=np.int64))

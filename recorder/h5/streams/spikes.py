@@ -118,5 +118,3 @@ def _index_cells(rows: Rows, n_neurons: int) -> tuple[NDArray[np.int64], NDArray
     ids = heap.heap.view(np.int64)[:used]
     lengths = np.diff(ends, prepend=0)
     return steps, np.repeat(np.arange(count, dtype=np.int64) * n_neurons, lengths) + ids
-
-

@@ -78,7 +78,9 @@ class TimedPart(Part):
 
     def _split(self, key: str) -> None:
         path = f"{self.group}/{key}{OWN_TIMESTEPS}"
-        self._own[key] = self._steps.fork(path) if self._steps is not None else self.clock(key + OWN_TIMESTEPS)
+        self._own[key] = (
+            self._steps.fork(path) if self._steps is not None else self.clock(key + OWN_TIMESTEPS)
+        )
         self._values[key].set_attribute(TIMESTEPS, key + OWN_TIMESTEPS)
 
 
@@ -93,9 +95,7 @@ def _union(places: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:
     return reduce(np.union1d, arrays) if arrays else None
 
 
-def _same(
-    places: NDArray[np.int64] | None, union: NDArray[np.int64] | None, rows: int, shared: int
-) -> bool:
+def _same(places: NDArray[np.int64] | None, union: NDArray[np.int64] | None, rows: int, shared: int) -> bool:
     if rows != shared:
         return False
     # Equal lengths suffice: a key's rows are a subset of the union.
