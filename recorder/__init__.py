@@ -6,74 +6,159 @@
 ...     for t in range(1000):
 ...         exporter.log(timestep=t, neural_state={"v": v}, spikes=spikes, reward=0.0)
 
-``loaders`` reads recordings back. Reading names are importable from here too, so that
-``from export import …`` becomes ``from recorder import …``.
+``loaders`` reads recordings back. Its names are importable from here too, so that
+``from export import …`` becomes ``from recorder import …``. Everything is imported when it is first used.
 """
 
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as _version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = _version("flightrec")
-except PackageNotFoundError:
-    __version__ = "0.0.0"
+if TYPE_CHECKING:
+    __version__: str
+
+    from loaders import EpisodeData, ExperimentLoader, quick_load
+    from recorder.errors import (
+        AmbiguousSpikesError,
+        ClosedError,
+        DamagedError,
+        DuplicateError,
+        FlightrecError,
+        InputError,
+        InvalidNameError,
+        NoEpisodeError,
+        OptionError,
+        ReadError,
+        RecordingLockedError,
+        RepairError,
+        RingFullError,
+        RowTooLargeError,
+        StateError,
+        StreamShapeError,
+        StreamTypeError,
+        UnknownFieldError,
+        WriteError,
+    )
+    from recorder.exporter import DataExporter, Episode, OptimizedDataExporter, OptimizedEpisode
+    from recorder.h5.repair import RepairReport, repair
+    from recorder.schema import (
+        SCHEMA_VERSION,
+        SchemaVersion,
+        validate_network_structure,
+        validate_timestep_data,
+        validate_weight_change,
+    )
+    from recorder.spike_input import SpikeIndices
+    from recorder.standard import StandardDataExporter, StandardEpisode
+    from recorder.utils import (
+        align_timesteps,
+        create_output_dir,
+        create_timestep_mapping,
+        ensure_numpy,
+        interpolate_sampled_data,
+    )
 
 _HOMES = {
-    "DataExporter": "recorder.exporter",
-    "Episode": "recorder.exporter",
-    "OptimizedDataExporter": "recorder.exporter",
-    "OptimizedEpisode": "recorder.exporter",
-    "StandardDataExporter": "recorder.standard",
-    "StandardEpisode": "recorder.standard",
-    "SpikeIndices": "recorder.spike_input",
-    "RepairReport": "recorder.h5.repair",
-    "repair": "recorder.h5.repair",
-    "SCHEMA_VERSION": "recorder.schema",
-    "SchemaVersion": "recorder.schema",
-    "validate_timestep_data": "recorder.schema",
-    "validate_weight_change": "recorder.schema",
-    "validate_network_structure": "recorder.schema",
-    "ensure_numpy": "recorder.utils",
-    "create_output_dir": "recorder.utils",
-    "align_timesteps": "recorder.utils",
-    "interpolate_sampled_data": "recorder.utils",
-    "create_timestep_mapping": "recorder.utils",
-    **dict.fromkeys(("ExperimentLoader", "EpisodeData", "quick_load"), "loaders"),
-    **dict.fromkeys(
-        (
-            "FlightrecError",
-            "OptionError",
-            "InputError",
-            "UnknownFieldError",
-            "StreamTypeError",
-            "StreamShapeError",
-            "InvalidNameError",
-            "AmbiguousSpikesError",
-            "RowTooLargeError",
-            "StateError",
-            "NoEpisodeError",
-            "ClosedError",
-            "DuplicateError",
-            "RingFullError",
-            "RecordingLockedError",
-            "WriteError",
-            "ReadError",
-            "DamagedError",
-            "RepairError",
-        ),
-        "recorder.errors",
+    "loaders": ("EpisodeData", "ExperimentLoader", "quick_load"),
+    "recorder.errors": (
+        "AmbiguousSpikesError",
+        "ClosedError",
+        "DamagedError",
+        "DuplicateError",
+        "FlightrecError",
+        "InputError",
+        "InvalidNameError",
+        "NoEpisodeError",
+        "OptionError",
+        "ReadError",
+        "RecordingLockedError",
+        "RepairError",
+        "RingFullError",
+        "RowTooLargeError",
+        "StateError",
+        "StreamShapeError",
+        "StreamTypeError",
+        "UnknownFieldError",
+        "WriteError",
+    ),
+    "recorder.exporter": ("DataExporter", "Episode", "OptimizedDataExporter", "OptimizedEpisode"),
+    "recorder.h5.repair": ("RepairReport", "repair"),
+    "recorder.schema": (
+        "SCHEMA_VERSION",
+        "SchemaVersion",
+        "validate_network_structure",
+        "validate_timestep_data",
+        "validate_weight_change",
+    ),
+    "recorder.spike_input": ("SpikeIndices",),
+    "recorder.standard": ("StandardDataExporter", "StandardEpisode"),
+    "recorder.utils": (
+        "align_timesteps",
+        "create_output_dir",
+        "create_timestep_mapping",
+        "ensure_numpy",
+        "interpolate_sampled_data",
     ),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = [
+    "SCHEMA_VERSION",
+    "AmbiguousSpikesError",
+    "ClosedError",
+    "DamagedError",
+    "DataExporter",
+    "DuplicateError",
+    "Episode",
+    "EpisodeData",
+    "ExperimentLoader",
+    "FlightrecError",
+    "InputError",
+    "InvalidNameError",
+    "NoEpisodeError",
+    "OptimizedDataExporter",
+    "OptimizedEpisode",
+    "OptionError",
+    "ReadError",
+    "RecordingLockedError",
+    "RepairError",
+    "RepairReport",
+    "RingFullError",
+    "RowTooLargeError",
+    "SchemaVersion",
+    "SpikeIndices",
+    "StandardDataExporter",
+    "StandardEpisode",
+    "StateError",
+    "StreamShapeError",
+    "StreamTypeError",
+    "UnknownFieldError",
+    "WriteError",
+    "__version__",
+    "align_timesteps",
+    "create_output_dir",
+    "create_timestep_mapping",
+    "ensure_numpy",
+    "interpolate_sampled_data",
+    "quick_load",
+    "repair",
+    "validate_network_structure",
+    "validate_timestep_data",
+    "validate_weight_change",
+]
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
+    if name == "__version__":
+        # Reading a package's metadata costs as much as importing NumPy.
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("flightrec")
+        except PackageNotFoundError:
+            return "0.0.0"
+    home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'recorder' has no attribute {name!r}")
     value = getattr(importlib.import_module(home), name)

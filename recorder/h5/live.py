@@ -39,7 +39,11 @@ class LiveFile:
             superblock.write_open(self._descriptor, self._end)
 
     def close(self) -> None:
-        """Close the writer; HDF5 trims the file and writes a superblock that is true."""
+        """Close the writer; HDF5 trims the file and writes a superblock that is true.
+
+        It trims first. Until it has written, ours must not promise bytes that are gone.
+        """
+        superblock.write_open(self._descriptor, self.file.id.get_filesize())
         self.file.close()
 
     def disown(self) -> None:
