@@ -1,0 +1,1 @@
+"""Recordings of earlier versions, which every later version must read."""
