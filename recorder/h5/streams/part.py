@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,6 @@ from recorder.h5.chunking import Chunking
 from recorder.h5.streams.column import Column
 from recorder.h5.streams.rows import Rows
 
-Restore = Callable[[dict[str, Any]], Column]
-"""Gives back the column that a state refers to, its waiting rows included."""
-
 
 class Part(abc.ABC):
     """One group's datasets. Fed with records in order; its columns are drained by the episode."""
@@ -24,14 +20,15 @@ class Part(abc.ABC):
 
     def __init__(self, chunking: Chunking) -> None:
         self.chunking = chunking
+        self._columns: dict[str, Column] = {}
 
     @abc.abstractmethod
     def feed(self, rows: Rows) -> None:
         """Take what a record holds for this group."""
 
-    @abc.abstractmethod
     def columns(self) -> list[Column]:
         """All columns, sources of forked ones before them."""
+        return list(self._columns.values())
 
     def close(self) -> None:  # noqa: B027 - most parts hold nothing back
         """Push what the encoder still holds: no more rows will come."""
@@ -44,13 +41,13 @@ class Part(abc.ABC):
         """What this part adds to the episode's attributes."""
         return {}
 
-    @abc.abstractmethod
     def state(self) -> dict[str, Any]:
-        """Everything but the columns' rows; columns stand in it as their paths."""
+        """Everything but the columns' rows, as JSON; columns stand in it as their paths."""
+        return {"columns": {name: column.path for name, column in self._columns.items()}}
 
-    @abc.abstractmethod
     def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
         """Become what :meth:`state` described."""
+        self._columns = {name: columns[path] for name, path in state["columns"].items()}
 
     def column(
         self, name: str, dtype: Any, shape: tuple[int, ...] = (), *, items: int = 0, **attributes: Any

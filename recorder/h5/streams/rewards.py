@@ -22,7 +22,6 @@ class RewardPart(Part):
     def __init__(self, chunking: Chunking) -> None:
         super().__init__(chunking)
         self._encoder = RunEncoder()
-        self._columns: dict[str, Column] = {}
         self.total = 0.0
 
     def feed(self, rows: Rows) -> None:
@@ -50,10 +49,6 @@ class RewardPart(Part):
         if self._columns:
             self._push(*self._encoder.close())
 
-    def columns(self) -> list[Column]:
-        """All columns."""
-        return list(self._columns.values())
-
     def attributes(self) -> dict[str, Any]:
         """The encoding."""
         return {ENCODING: REWARDS_RUNS} if self._columns else {}
@@ -68,14 +63,14 @@ class RewardPart(Part):
             "value": np.float64(self._encoder.value).tobytes().hex(),
             "length": self._encoder.length,
             "total": np.float64(self.total).tobytes().hex(),
-            "columns": {name: column.path for name, column in self._columns.items()},
+            **super().state(),
         }
 
     def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
         """Become what :meth:`state` described."""
         self._encoder = RunEncoder(_real(state["value"]), state["length"])
         self.total = _real(state["total"])
-        self._columns = {name: columns[path] for name, path in state["columns"].items()}
+        super().restore(state, columns)
 
     def _push(self, values: Any, lengths: Any) -> None:
         self._columns["values"].push(values)

@@ -27,7 +27,6 @@ class SpikePart(Part):
         super().__init__(chunking)
         self._encoder: IntervalEncoder | None = None
         self._dtype = ""
-        self._columns: dict[str, Column] = {}
         self.spikes = 0
 
     def feed(self, rows: Rows) -> None:
@@ -55,10 +54,6 @@ class SpikePart(Part):
             self._columns["values"].push(values)
         self.spikes += len(cells)
 
-    def columns(self) -> list[Column]:
-        """All columns."""
-        return list(self._columns.values())
-
     def attributes(self) -> dict[str, Any]:
         """Encoding, neuron count, logged dtype, rows between anchors."""
         if self._encoder is None:
@@ -80,14 +75,14 @@ class SpikePart(Part):
             "encoder": asdict(self._encoder) if self._encoder else None,
             "dtype": self._dtype,
             "spikes": self.spikes,
-            "columns": {name: column.path for name, column in self._columns.items()},
+            **super().state(),
         }
 
     def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
         """Become what :meth:`state` described."""
         self._encoder = IntervalEncoder(**state["encoder"]) if state["encoder"] else None
         self._dtype, self.spikes = state["dtype"], state["spikes"]
-        self._columns = {name: columns[path] for name, path in state["columns"].items()}
+        super().restore(state, columns)
 
     def _begin(self, place: dict[str, Any], values: NDArray[Any] | None) -> None:
         count = place["n_neurons"]

@@ -20,7 +20,6 @@ class WeightPart(Part):
 
     def __init__(self, chunking: Chunking) -> None:
         super().__init__(chunking)
-        self._columns: dict[str, Column] = {}
         self.changes = 0
 
     def feed(self, rows: Rows) -> None:
@@ -37,10 +36,6 @@ class WeightPart(Part):
             self._columns[name].push(values)
         self.changes += count
 
-    def columns(self) -> list[Column]:
-        """All columns."""
-        return list(self._columns.values())
-
     def attributes(self) -> dict[str, Any]:
         """The encoding."""
         return {ENCODING: TABLE} if self._columns else {}
@@ -51,12 +46,12 @@ class WeightPart(Part):
 
     def state(self) -> dict[str, Any]:
         """Number of changes and the columns."""
-        return {"changes": self.changes, "columns": {k: column.path for k, column in self._columns.items()}}
+        return {"changes": self.changes, **super().state()}
 
     def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
         """Become what :meth:`state` described."""
         self.changes = state["changes"]
-        self._columns = {name: columns[path] for name, path in state["columns"].items()}
+        super().restore(state, columns)
 
 
 class EventPart(Part):
@@ -66,7 +61,6 @@ class EventPart(Part):
 
     def __init__(self, chunking: Chunking) -> None:
         super().__init__(chunking)
-        self._columns: dict[str, Column] = {}
         self.events = 0
         self._bytes = 0
 
@@ -90,10 +84,6 @@ class EventPart(Part):
         self._bytes += used
         self.events += count
 
-    def columns(self) -> list[Column]:
-        """All columns."""
-        return list(self._columns.values())
-
     def attributes(self) -> dict[str, Any]:
         """The encoding."""
         return {ENCODING: EVENTS_JSON} if self._columns else {}
@@ -107,10 +97,10 @@ class EventPart(Part):
         return {
             "events": self.events,
             "bytes": self._bytes,
-            "columns": {name: column.path for name, column in self._columns.items()},
+            **super().state(),
         }
 
     def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
         """Become what :meth:`state` described."""
         self.events, self._bytes = state["events"], state["bytes"]
-        self._columns = {name: columns[path] for name, path in state["columns"].items()}
+        super().restore(state, columns)
