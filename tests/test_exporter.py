@@ -257,31 +257,53 @@ def test_an_error_of_the_writer_reaches_the_next_call_once(tmp_path: Path, threa
     assert len(found) >= t - 1
 
 
-def test_a_forked_child_leaves_its_parents_recording_alone(exporter: DataExporter) -> None:
-    exporter.start_episode()
-    for t in range(50_000):
-        exporter.log(t, behavior={"x": float(t)})
-    log = exporter.log
-    exporter._writer.drain()
-    child = os.fork()
-    if child == 0:
-        code = 1
+FORKING = """
+import multiprocessing, os, sys
+from recorder import ClosedError, DataExporter
+
+def child(log, exporter):
+    refused = 0
+    for attempt in (log, exporter.log):
         try:
-            for attempt in (log, exporter.log):
-                try:
-                    attempt(timestep=7, behavior={"x": -1.0})
-                except ClosedError:
-                    code = 0
-            exporter.close()
-        finally:
-            # Through the interpreter's own exit, where HDF5 closes whatever it still holds.
-            sys.exit(code) if os.environ.get("FLIGHTREC_HARD_EXIT") is None else os._exit(code)
-    assert os.waitpid(child, 0)[1] in (0, 256)
-    for t in range(50_000, 60_000):
-        exporter.log(t, behavior={"x": float(t)})
-    exporter.end_episode()
+            attempt(timestep=7, behavior={"x": -1.0})
+        except ClosedError:
+            refused += 1
     exporter.close()
-    assert steps_of(exporter.h5_path) == list(range(60_000))
+    sys.exit(0 if refused == 2 else 1)
+
+exporter = DataExporter("run", sys.argv[1], ring_bytes=1 << 20)
+exporter.start_episode()
+for t in range(50_000):
+    exporter.log(t, behavior={"x": float(t)})
+exporter.save_metadata({"streaming": True})
+log = exporter.log
+for t in range(50_000, 60_000):
+    log(t, behavior={"x": float(t)})
+if sys.argv[2] == "fork":
+    # Leaves through the interpreter's own exit, where HDF5 closes whatever it still holds.
+    pid = os.fork()
+    if pid == 0:
+        child(log, exporter)
+    assert os.waitpid(pid, 0)[1] == 0
+else:
+    process = multiprocessing.get_context("fork").Process(target=child, args=(log, exporter))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, process.exitcode
+for t in range(60_000, 70_000):
+    exporter.log(t, behavior={"x": float(t)})
+exporter.close()
+print(exporter.h5_path)
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "multiprocessing"])
+def test_a_forked_child_leaves_its_parents_recording_alone(tmp_path: Path, how: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FORKING, str(tmp_path), how], check=False, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert steps_of(Path(run.stdout.strip())) == list(range(70_000))
 
 
 def test_interpreter_exit_ends_what_was_never_closed(tmp_path: Path) -> None:
