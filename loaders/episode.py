@@ -256,7 +256,8 @@ class EpisodeData:
 
         The initial weights, then every change of the episodes before this one in the order of their
         ids, then this episode's. A pair (source, target) is the entry in that row and column. An integer
-        id is an entry of a 1-D weight vector; of a matrix it names the connection of that number.
+        id is an entry of a 1-D weight vector; of a matrix it names the connection of that number. Of
+        weights that were given as a dict, its 1-D entry ``weights`` is the vector.
 
         Returns
         -------
@@ -266,7 +267,7 @@ class EpisodeData:
         Raises
         ------
         ReadError
-            No initial weights, or a change that names no entry of them.
+            No initial weights, or a change that names no entry of them, or more than one.
         """
         changes = [self._loader.get_episode(i).get_weight_changes() for i in self._episodes_before()]
         own = self.get_weight_changes()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from loaders.documents import FlightrecDocuments, episode_attributes
 from loaders.episode import EpisodeData
@@ -12,7 +13,7 @@ from loaders.find import find_recording
 from loaders.original import OriginalDocuments
 from loaders.steady import steady
 from loaders.summary import EpisodeSummary, EpisodeTable
-from recorder.h5.source import RecordingFile, StoredEpisode, episode_ids, open_episode
+from recorder.h5.source import RecordingFile, StoredEpisode
 
 
 class ExperimentLoader:
@@ -81,13 +82,14 @@ class ExperimentLoader:
     @property
     @steady
     def episodes(self) -> EpisodeTable:
-        """A row per episode: id, status, success, totals, times. Prints as a table, ``to_pandas()``."""
-        rows = []
-        for episode_id in self.list_episodes():
-            group = self._open_episode(episode_id).group
-            summary = self._documents().given_summary(str(group.name).rpartition("/")[2], group)
-            rows.append(EpisodeSummary.of(episode_id, episode_attributes(group), summary))
-        return EpisodeTable(rows)
+        """A row per episode: id, status, success, totals, times. Prints as a table, ``to_pandas()``.
+
+        Rows of an ended recording are read when they are looked at, also after :meth:`close`.
+        """
+        ids = self.list_episodes()
+        if self._file.living:
+            return EpisodeTable([self._summary_of(episode_id) for episode_id in ids])
+        return EpisodeTable(StoredRows(self, ids))
 
     @steady
     def get_metadata(self) -> dict[str, Any]:
@@ -136,7 +138,7 @@ class ExperimentLoader:
     @steady
     def list_episodes(self) -> list[int]:
         """Ids of all episodes, ascending."""
-        return list(episode_ids(self._file.file()))
+        return list(self._file.episodes().ids)
 
     @steady
     def get_episode(self, episode_id: int) -> EpisodeData:
@@ -159,7 +161,7 @@ class ExperimentLoader:
             There is none with this id.
         """
         group = self._open_episode(int(episode_id)).group
-        return self._documents().summary(str(group.name).rpartition("/")[2], group)
+        return self._documents().summary(_last(group), group)
 
     @steady
     def get_all_summaries(self) -> list[dict[str, Any]]:
@@ -209,8 +211,49 @@ class ExperimentLoader:
         file = self._file.file()
         return OriginalDocuments(file) if self._file.original else FlightrecDocuments(file)
 
+    def _summary_of(self, episode_id: int) -> EpisodeSummary:
+        group = self._open_episode(episode_id).group
+        summary = self._documents().given_summary(_last(group), group)
+        return EpisodeSummary.of(episode_id, episode_attributes(group), summary)
+
     def _open_episode(self, episode_id: int) -> StoredEpisode:
-        stored = open_episode(self._file.file(), episode_id, original=self._file.original)
+        stored = self._file.episodes().open(episode_id, original=self._file.original)
         if stored is None:
             raise ValueError(f"Episode {episode_id} not found in {self.h5_path}")
         return stored
+
+
+class StoredRows(Sequence[EpisodeSummary]):
+    """The rows of an ended recording's table, each read when it is first looked at.
+
+    Once its loader is closed, all that are missing are read in one pass over the file.
+    """
+
+    def __init__(self, loader: ExperimentLoader, ids: list[int]) -> None:
+        self._loader, self._ids = loader, ids
+        self._rows: dict[int, EpisodeSummary] = {}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> EpisodeSummary: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[EpisodeSummary]: ...
+    def __getitem__(self, index: int | slice) -> EpisodeSummary | list[EpisodeSummary]:
+        chosen = self._ids[index]
+        return [self._row(i) for i in chosen] if isinstance(chosen, list) else self._row(chosen)
+
+    def _row(self, episode_id: int) -> EpisodeSummary:
+        if episode_id not in self._rows:
+            if not self._loader._file.closed:
+                self._rows[episode_id] = self._loader._summary_of(episode_id)
+            else:
+                with ExperimentLoader(self._loader.h5_path) as again:
+                    missing = [i for i in self._ids if i not in self._rows]
+                    self._rows |= {i: again._summary_of(i) for i in missing}
+        return self._rows[episode_id]
+
+
+def _last(group: Any) -> str:
+    return str(group.name).rpartition("/")[2]

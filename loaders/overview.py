@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from loaders.summary import align
@@ -10,10 +12,13 @@ from recorder.format.layout import CHECKPOINTS, EVENTS, NETWORK, REWARDS, SPIKES
 from recorder.h5.source import attributes, child_group, names
 
 if TYPE_CHECKING:
+    from loaders.episode import EpisodeData
     from loaders.experiment import ExperimentLoader
 
 _EPISODES = 20
 _WIDTH = 100
+_TOTALS = ("timesteps", "spikes", "reward", "weight_changes", "events")
+_COLUMNS = ["    id", "status", "success", "steps", "spikes", "reward", "weight changes", "events"]
 
 
 def describe(loader: ExperimentLoader) -> str:
@@ -37,61 +42,113 @@ def _described(loader: ExperimentLoader) -> str:
     ids = loader.list_episodes()
     lines.append(f"  {len(ids):,} episode{'' if len(ids) == 1 else 's'}" + (":" if ids else ""))
     shown = ids if len(ids) <= _EPISODES else [*ids[: _EPISODES // 2], *ids[-_EPISODES // 2 :]]
-    rows = [_episode(loader, episode_id) for episode_id in shown]
+    rows, found = [], _Streams()
+    for episode_id in shown:
+        try:
+            rows.append(_episode(loader.get_episode(episode_id), found))
+        except ReadError as error:
+            rows.append([f"    {episode_id}", f"damaged: {error}"[:_WIDTH], *[""] * (len(_COLUMNS) - 2)])
     if rows:
-        table = align([["    id", "status", "steps", "spikes", "reward", "streams"], *rows])
+        table = align([_COLUMNS, *rows])
         if len(shown) < len(ids):
             table.insert(1 + _EPISODES // 2, f"    … {len(ids) - len(shown):,} more …")
         lines += table
+    if found.rows:
+        lines.append("  streams" + (" of these episodes:" if len(shown) < len(ids) else ":"))
+        lines += found.lines(len(shown))
     return "\n".join(lines)
 
 
 def _facts(loader: ExperimentLoader, facts: dict[str, Any]) -> list[tuple[str, str]]:
     kind = f"{facts['format']} {facts.get('format_version')}" if "format" in facts else "original system"
-    when = " to ".join(str(facts[name]) for name in ("start_time", "end_time") if name in facts)
-    rate, compression = facts.get("neural_sampling_rate"), facts.get("compression")
+    compression = facts.get("compression")
     return [
-        ("format", ", ".join([kind, *([str(facts["exporter"])] if "exporter" in facts else [])])),
+        ("format", ", ".join([kind, *([f"{facts['exporter']} exporter"] if "exporter" in facts else [])])),
         ("status", str(facts.get("status", ""))),
-        ("recorded", when),
+        ("recorded", _when(facts.get("start_time"), facts.get("end_time"))),
         ("size", f"{_bytes(loader.h5_path.stat().st_size)}, compression {compression or 'unknown'}"),
-        (
-            "neural states",
-            "" if rate is None else f"sampled every {rate} timesteps" if rate != 1 else "every step",
-        ),
+        ("sampling", _sampling(facts.get("neural_sampling_rate"))),
         ("config", _safely(lambda: _listed(loader.get_config()))),
         ("network", _safely(lambda: _network(loader, facts))),
         ("checkpoints", _safely(lambda: _listed(_names(loader, CHECKPOINTS)))),
     ]
 
 
-def _episode(loader: ExperimentLoader, episode_id: int) -> list[str]:
+def _when(start: Any, end: Any) -> str:
+    """Start and duration, in seconds until an hour; what is no time as it stands."""
     try:
-        episode = loader.get_episode(episode_id)
-        facts = episode.get_metadata()
-        streams = [_stream(episode.stream(name)) for name in episode.streams]
+        begin = datetime.fromisoformat(str(start))
+        lasted = (datetime.fromisoformat(str(end)) - begin).total_seconds()
+    except (ValueError, TypeError):
+        return " to ".join(str(time) for time in (start, end) if time is not None)
+    took = f"{lasted:.1f} s" if lasted < 600 else f"{lasted / 60:.0f} min" if lasted < 36_000 else ""
+    return f"{begin:%Y-%m-%d %H:%M:%S}, " + (f"took {took}" if took else f"took {lasted / 3600:.0f} h")
+
+
+def _sampling(rate: Any) -> str:
+    """How often rows of neural state were kept."""
+    if isinstance(rate, Mapping):
+        return "neural states: " + _listed(f"{key} every {n} timesteps" for key, n in rate.items())
+    if rate is None:
+        return ""
+    return "neural states every timestep" if rate == 1 else f"neural states every {rate} timesteps"
+
+
+def _episode(episode: EpisodeData, found: _Streams) -> list[str]:
+    facts = episode.get_metadata()
+    found.add(episode)
+    success = facts.get("success")
+    return [
+        f"    {episode.episode_id}",
+        str(facts.get("status", "")),
+        "" if success is None or facts.get("status") == "running" else "yes" if success else "no",
+        *(_number(facts.get(f"total_{what}")) for what in _TOTALS),
+    ]
+
+
+class _Streams:
+    """What the streams of several episodes have in common: a line each."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], list[int | None]] = {}
+
+    def add(self, episode: EpisodeData) -> None:
+        """Take note of the streams of an episode."""
         stored = episode._stored()
-        streams += [group for group in (SPIKES, REWARDS, WEIGHT_CHANGES) if stored.keys(group)]
-        streams += [EVENTS] if stored.keys(EVENTS) or stored.groups(EVENTS) else []
-        streams += episode.list_static_data()
-    except ReadError as error:
-        return [f"    {episode_id}", "damaged", "", "", "", str(error)[:_WIDTH]]
-    status = str(facts.get("status", ""))
-    if status == "completed" and facts.get("success") is not None:
-        status += ", success" if facts["success"] else ", no success"
-    numbers = [facts.get(f"total_{what}") for what in ("timesteps", "spikes", "reward")]
-    return [f"    {episode_id}", status, *map(_number, numbers), _joined(streams)]
+        for name in episode.streams:
+            stream = episode.stream(name)
+            rows, *rest = stream.shape
+            form = " × ".join(f"{n:,}" for n in rest)
+            self._add(name, f"{form and f'× {form} '}{stream.dtype}", rows)
+        if stored.keys(SPIKES):
+            self._add(SPIKES, f"of {_number(episode.n_neurons)} neurons", None)
+        for group in (REWARDS, WEIGHT_CHANGES):
+            if stored.keys(group):
+                self._add(group, "", None)
+        if stored.keys(EVENTS) or stored.groups(EVENTS):
+            self._add(EVENTS, "", None)
+        for name in episode.list_static_data():
+            self._add(name, "static", None)
+
+    def _add(self, name: str, form: str, rows: int | None) -> None:
+        self.rows.setdefault((name, form), []).append(rows)
+
+    def lines(self, episodes: int) -> list[str]:
+        """The lines, and for a stream that not all of the ``episodes`` have, how many do."""
+        cells = []
+        for (name, form), counts in self.rows.items():
+            known = [count for count in counts if count is not None]
+            low, high = min(known, default=0), max(known, default=0)
+            rows = "" if not known else f"{low:,}" if low == high else f"{low:,}–{high:,}"
+            some = "" if len(counts) == episodes else f"in {len(counts)} of {episodes} episodes"
+            cells.append([f"    {name}", rows and f"{rows} rows", form, some])
+        return align([["", "", "", ""], *cells])[1:]
 
 
 def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.6g}"
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _stream(stream: Any) -> str:
-    rows, *rest = stream.shape
-    return f"{stream.name} {'×'.join(f'{n:,}' for n in (rows, *rest))} {stream.dtype}"
 
 
 def _network(loader: ExperimentLoader, facts: dict[str, Any]) -> str:
@@ -108,7 +165,7 @@ def _network(loader: ExperimentLoader, facts: dict[str, Any]) -> str:
         parts.append(
             f"weights {weights.get('format')}" + (f" {'×'.join(map(str, shape))}" if len(shape) else "")
         )
-    return ", ".join(parts) or "saved"
+    return ", ".join(parts) or ("saved" if any(len(part) for part in network.values()) else "")
 
 
 def _names(loader: ExperimentLoader, group: str) -> list[str]:
@@ -123,7 +180,7 @@ def _safely(text: Any) -> str:
         return f"damaged: {error}"[:_WIDTH]
 
 
-def _listed(names: Any) -> str:
+def _listed(names: Iterable[Any]) -> str:
     return _joined([str(name) for name in names])
 
 

@@ -41,7 +41,7 @@ class EpisodeTable(Sequence[EpisodeSummary]):
     """All episodes of a recording, ascending by id; prints as a table."""
 
     def __init__(self, rows: Sequence[EpisodeSummary]) -> None:
-        self._rows = list(rows)
+        self._rows = rows
 
     @overload
     def __getitem__(self, index: int) -> EpisodeSummary: ...
@@ -54,7 +54,7 @@ class EpisodeTable(Sequence[EpisodeSummary]):
         return len(self._rows)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, EpisodeTable) and self._rows == other._rows
+        return isinstance(other, EpisodeTable) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -66,25 +66,24 @@ class EpisodeTable(Sequence[EpisodeSummary]):
         ImportError
             pandas is not installed; nothing else here needs it.
         """
-        import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]
-
+        try:
+            import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas: python -m pip install pandas") from error
         names = [item.name for item in fields(EpisodeSummary)]
         frame = pd.DataFrame([asdict(row) for row in self._rows], columns=names)
         return frame.set_index("episode_id")
 
     def __repr__(self) -> str:
-        if not self._rows:
+        hidden = max(0, len(self) - _SHOWN)
+        rows = [*self[: _SHOWN // 2], *self[-_SHOWN // 2 :]] if hidden else list(self)
+        if not rows:
             return "no episodes"
         shown = [item.name for item in fields(EpisodeSummary) if item.name not in _HIDDEN]
-        shown = [name for name in shown if any(getattr(row, name) is not None for row in self._rows)]
-        rows = (
-            self._rows
-            if len(self._rows) <= _SHOWN
-            else [*self._rows[: _SHOWN // 2], *self._rows[-_SHOWN // 2 :]]
-        )
+        shown = [name for name in shown if any(getattr(row, name) is not None for row in rows)]
         lines = align([shown, *([_text(getattr(row, name)) for name in shown] for row in rows)])
-        if len(rows) < len(self._rows):
-            lines.insert(1 + _SHOWN // 2, f"… {len(self._rows) - len(rows):,} more …")
+        if hidden:
+            lines.insert(1 + _SHOWN // 2, f"… {hidden:,} more …")
         return "\n".join(lines)
 
 

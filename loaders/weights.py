@@ -31,6 +31,8 @@ def weights_after(
     """The weights after ``changes``, which come in order; see ``EpisodeData.get_weight_matrix``."""
     if initial is None:
         raise ReadError("the recording has no initial weights, so there is no matrix to change")
+    if isinstance(initial, Mapping) and np.ndim(initial.get("weights", 0)) == 1:
+        initial = np.asarray(initial["weights"])  # beside columns that say what its entries are
     if isinstance(initial, Mapping):
         raise ReadError(f"the initial weights are columns ({', '.join(initial)}), not a vector or a matrix")
     parts = [part for part in changes if len(part.get("timesteps", ()))]
@@ -73,8 +75,18 @@ def _pairs(part: Columns, connections: Mapping[str, Any]) -> tuple[NDArray[Any],
     if "source_ids" in part:
         return part["source_ids"], part["target_ids"]
     sources, targets = _connection_ends(connections)
-    _check(part["synapse_ids"], len(sources), "synapse")
-    return sources[part["synapse_ids"]], targets[part["synapse_ids"]]
+    ids = part["synapse_ids"]
+    _check(ids, len(sources), "synapse")
+    pairs = np.stack([sources, targets], axis=1)
+    _, which, number = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    shared = number[which.reshape(-1)[ids]] > 1
+    if shared.any():
+        first = int(ids[np.flatnonzero(shared)[0]])
+        raise ReadError(
+            f"synapse {first} shares its pair {tuple(pairs[first].tolist())} with another connection: "
+            "a matrix has one entry for both (1-D initial weights have one each)"
+        )
+    return sources[ids], targets[ids]
 
 
 def _synapses(part: Columns, connections: Mapping[str, Any]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ clocks, ``read_rows`` a range of any dataset, and ``stored_spikes``, ``stored_re
 """
 
 from recorder.h5.reading.chunks import Select
-from recorder.h5.reading.episode import StoredEpisode, episode_ids, open_episode
+from recorder.h5.reading.episode import EpisodeIndex, StoredEpisode
 from recorder.h5.reading.guard import (
     attributes,
     check_tree,
@@ -22,6 +22,7 @@ from recorder.h5.reading.spikes import SpikeRows, SpikeSlice, stored_spikes
 from recorder.h5.reading.tables import has_events, iter_events, weight_columns
 
 __all__ = [
+    "EpisodeIndex",
     "PlainRewards",
     "RecordingFile",
     "RewardRows",
@@ -34,11 +35,9 @@ __all__ = [
     "child_dataset",
     "child_group",
     "damage",
-    "episode_ids",
     "has_events",
     "iter_events",
     "names",
-    "open_episode",
     "read_rows",
     "stored_rewards",
     "stored_spikes",

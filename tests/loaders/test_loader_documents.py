@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.testing import assert_array_equal
 
 from loaders import DamagedError, ExperimentLoader, ReadError, describe, quick_load
 from loaders.weights import weights_after
+from recorder.h5.reading import episode as episode_module
 
 CONFIG = {"rate": 0.5, "layers": [1, 2], "pair": {"$tuple": [1, {"$float": "nan"}]}, "on": True, "none": None}
 
@@ -191,6 +193,88 @@ def test_many_episodes_print_shortened(tmp_path: Path) -> None:
         assert "30 more" in repr(loader.episodes)
         assert len(repr(loader.episodes).splitlines()) == 22
         assert "30 more" in describe(loader)
+        assert [row.episode_id for row in loader.episodes[38:]] == list(range(38, 50))
+
+
+def test_a_table_is_read_as_it_is_looked_at_and_outlives_its_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with synthetic.recording(tmp_path / "a.h5") as file:
+        for number in range(50):
+            synthetic.episode(file, number, total_timesteps=number)
+    read: list[int] = []
+    whole = ExperimentLoader._summary_of
+    monkeypatch.setattr(
+        ExperimentLoader,
+        "_summary_of",
+        lambda self, i: read.append(i) or whole(self, i),  # type: ignore[func-returns-value]
+    )
+    with ExperimentLoader(tmp_path / "a.h5") as loader:
+        table, other = loader.episodes, loader.episodes
+        assert (len(table), read) == (50, [])
+        assert (table[-1].total_timesteps, table[7].total_timesteps) == (49, 7)
+        assert read == [49, 7]
+        assert table == other
+        late = loader.episodes
+    read.clear()
+    assert [row.total_timesteps for row in late] == list(range(50))
+    assert sorted(read) == list(range(50))
+
+
+def test_opening_an_episode_looks_at_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with synthetic.recording(tmp_path / "a.h5") as file:
+        for number in range(50):
+            synthetic.episode(file, number)
+    scanned: list[str] = []
+    names = episode_module.names
+    monkeypatch.setattr(episode_module, "names", lambda group: scanned.append(group.name) or names(group))  # type: ignore[func-returns-value]
+    with ExperimentLoader(tmp_path / "a.h5") as loader:
+        for number in loader.list_episodes():
+            loader.get_episode(number)
+            loader.get_episode_summary(number)
+        with pytest.raises(ValueError, match="Episode 50 not found"):
+            loader.get_episode(50)
+        assert scanned.count("/episodes") == 1
+        loader.refresh()
+        assert len(loader.list_episodes()) == 50
+        assert scanned.count("/episodes") == 2
+
+
+def test_streams_are_described_once_for_all_episodes(tmp_path: Path) -> None:
+    with synthetic.recording(tmp_path / "a.h5", neural_sampling_rate=5) as file:
+        for number in range(3):
+            group = synthetic.episode(file, number)
+            synthetic.timed(group["behavior"], range(10 + number), x=np.arange(10 + number))
+        synthetic.timed(group["neural_states"], range(2), v=np.ones((2, 4)))
+    with ExperimentLoader(tmp_path / "a.h5") as loader:
+        text = [" ".join(line.split()) for line in describe(loader).splitlines()]
+    assert "sampling neural states every 5 timesteps" in text
+    assert "behavior/x 10–12 rows int64" in text
+    assert "neural_states/v 2 rows × 4 float64 in 1 of 3 episodes" in text
+
+
+def test_without_pandas_the_error_says_what_to_install(
+    loader: ExperimentLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        loader.episodes.to_pandas()
+
+
+def test_weights_given_as_a_dict() -> None:
+    changes = [{"timesteps": np.array([3]), "synapse_ids": np.array([1]), "new_weights": np.array([9.0])}]
+    given = {"weights": np.array([1.0, 2.0]), "delays": np.array([5, 5])}
+    assert_array_equal(weights_after(given, changes, {}), [1.0, 9.0])
+    with pytest.raises(ReadError, match="columns"):
+        weights_after({"w": np.ones(2)}, changes, {})
+
+
+def test_a_change_of_one_of_two_connections_of_a_pair() -> None:
+    ends = {"source_ids": np.array([0, 1, 0]), "target_ids": np.array([1, 0, 1])}
+    change = {"timesteps": np.array([3]), "synapse_ids": np.array([1]), "new_weights": np.array([9.0])}
+    assert weights_after(np.ones((2, 2)), [change], ends).toarray()[1, 0] == 9.0
+    with pytest.raises(ReadError, match=r"synapse 2 shares its pair \(0, 1\)"):
+        weights_after(np.ones((2, 2)), [{**change, "synapse_ids": np.array([2])}], ends)
 
 
 def test_overview_and_quick_load(loader: ExperimentLoader, path: Path) -> None:
@@ -202,7 +286,7 @@ def test_overview_and_quick_load(loader: ExperimentLoader, path: Path) -> None:
         "optimized",
         "3 neurons",
         "rate",
-        "behavior/x 10",
+        "behavior/x",
         "interrupted",
         "best_120001",
     ):

@@ -13,7 +13,6 @@ from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS
 from recorder.h5.reading.chunks import KeptChunks, Select
 from recorder.h5.reading.guard import (
     attributes,
-    child,
     child_dataset,
     child_group,
     damage,
@@ -169,22 +168,28 @@ class StoredEpisode:
         return min(values, steps)
 
 
-def episode_ids(file: Any) -> dict[int, str]:
-    """Ids of all episodes in a file, ascending, and the names of their groups."""
-    group = child_group(file, EPISODES)
-    found = {}
-    for name in [] if group is None else names(group):
-        number = name.removeprefix("episode_")
-        if number != name and number.isascii() and number.isdigit():
-            found[int(number)] = name
-    return dict(sorted(found.items()))
+class EpisodeIndex:
+    """The episodes of one open file, found in one pass; each is opened by its own name alone.
 
+    It holds for as long as the handle does: a living file is opened anew for what changed.
 
-def open_episode(file: Any, episode_id: int, *, original: bool) -> StoredEpisode | None:
-    """The episode's stored form, or None."""
-    episodes = child_group(file, EPISODES)
-    for name in (f"episode_{episode_id:04d}", episode_ids(file).get(episode_id, "")):
-        group = child(episodes, name) if episodes is not None and name else None
-        if group is not None:
-            return StoredEpisode(group, original=original)
-    return None
+    Attributes
+    ----------
+    ids : dict of int to str
+        Ids of all episodes, ascending, and the names of their groups.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._group = child_group(file, EPISODES)
+        found = {}
+        for name in [] if self._group is None else names(self._group):
+            number = name.removeprefix("episode_")
+            if number != name and number.isascii() and number.isdigit():
+                found[int(number)] = name
+        self.ids = dict(sorted(found.items()))
+
+    def open(self, episode_id: int, *, original: bool) -> StoredEpisode | None:
+        """The episode's stored form, or None."""
+        name = self.ids.get(episode_id)
+        group = None if name is None or self._group is None else child_group(self._group, name)
+        return None if group is None else StoredEpisode(group, original=original)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from recorder.errors import ClosedError, DamagedError, FlightrecError, ReadError
 from recorder.format.layout import EPISODES, FORMAT, FORMAT_VERSION
 from recorder.h5.file import open_for_reading, open_snapshot
+from recorder.h5.reading.episode import EpisodeIndex
 from recorder.h5.reading.guard import attributes, child_group, damage
 from recorder.h5.reading.stamp import Stamp, quiet_stamp, stamp_of
 
@@ -49,6 +50,7 @@ class RecordingFile:
 
     def _reset(self) -> None:
         self._file: Any = None
+        self._index: EpisodeIndex | None = None
         self._pid = -1
         self._stamp: Stamp | None = None
         self._opened = 0.0
@@ -83,9 +85,16 @@ class RecordingFile:
         except BaseException:
             file.close()
             raise
-        self._file, self._pid = file, os.getpid()
+        self._file, self._pid, self._index = file, os.getpid(), None
         self._stamp, self._opened = (stamp if living else None), time.monotonic()
         return file
+
+    def episodes(self) -> EpisodeIndex:
+        """The episodes of the open file; raises what :meth:`file` does."""
+        file = self.file()
+        if self._index is None:
+            self._index = EpisodeIndex(file)
+        return self._index
 
     def steady(self, read: Callable[[], T]) -> T:
         """What ``read`` returns, all of it from one state of the file's structure.
@@ -135,7 +144,7 @@ class RecordingFile:
         """Let go of the file, so that the next read sees its present state."""
         if self._file is not None and self._pid == os.getpid():
             self._file.close()
-        self._file = None
+        self._file = self._index = None
 
     def close(self) -> None:
         """Close the file; idempotent. In a forked child the parent's handle stays open."""
