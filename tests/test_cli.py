@@ -101,6 +101,34 @@ def test_a_folder_without_a_recording_is_one_line_and_exit_1(command: str, tmp_p
     assert str(tmp_path) in result.output
 
 
+def test_recordings_below_are_hinted_at(recording: Path) -> None:
+    for command in ("info", "verify", "repair"):
+        result = run(command, recording.parent)
+        assert result.exit_code == 1
+        assert f"flightrec ls {recording.parent}" in result.output
+
+
+@pytest.mark.parametrize("command", ["verify", "repair"])
+def test_one_bad_path_does_not_stop_the_others(command: str, recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run(command, tmp_path / "empty", recording)
+    assert result.exit_code == 1
+    assert "no recording" in result.output
+    assert "sound" in result.output
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "repair"])
+@pytest.mark.parametrize("kept", [0, 1000, -1000])
+def test_a_truncated_file_is_never_called_sound(command: str, kept: int, recording: Path) -> None:
+    file = recording / "experiment_data.h5"
+    file.write_bytes(file.read_bytes()[:kept])
+    result = run(command, recording)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "damaged" in result.output
+    assert "sound" not in result.output
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = run("--debug", "info", tmp_path)
     assert result.exit_code == 1
@@ -124,6 +152,10 @@ def test_ls(recording: Path, tmp_path: Path) -> None:
     assert lines[0] == ["name", "status", "episodes", "steps", "size", "age"]
     assert [recording.name, "completed", "2", "100"] in [line[:4] for line in lines]
     assert ["broken", "unreadable"] in [line[:2] for line in lines]
+
+
+def test_ls_of_a_recording_shows_its_name(recording: Path) -> None:
+    assert recording.name in run("ls", recording).output
 
 
 def test_ls_of_nothing(tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def command(output: Path, steps: int) -> None:
 
     click.echo(f"\nRecording  {exporter.h5_path}  ({size(exporter.h5_path.stat().st_size)})")
     click.echo(f"Plot       {picture}")
+    folder = exporter.output_dir
     click.echo(
-        f"\nNext:\n  flightrec info {exporter.output_dir}\n"
-        f"  flightrec verify {exporter.output_dir}\n"
-        f'  python -c "import loaders; print(loaders.quick_load({str(exporter.output_dir)!r}).keys())"'
+        f"\nNext:\n  flightrec info {folder}\n  flightrec verify {folder}\n"
+        f'  python -c "from loaders import ExperimentLoader as E; print(E({str(folder)!r}).episodes)"'
     )

@@ -33,7 +33,7 @@ def draw(experiment: ExperimentLoader, path: Path) -> Path:
     for panel in panels[:-1]:
         panel.tick_params(labelbottom=False)
     panels[-1].set_xlabel("time (ms)")
-    panels[-1].margins(x=0)
+    panels[-1].set_xlim(0, int(episode.get_behavior()["timesteps"][-1]) + 1)
     _way(figure.add_subplot(grid[0:2, 1]), episode)
     _weights(figure.add_subplot(grid[2:, 1]), experiment)
     figure.suptitle(f"{experiment.h5_path.parent.name}, last episode")
@@ -45,7 +45,7 @@ def _raster(axes: Any, episode: EpisodeData, kinds: Any) -> None:
     spikes = episode.get_spikes()
     for kind, color in COLORS.items():
         mine = kinds[spikes["neuron_ids"]] == kind
-        axes.plot(spikes["timesteps"][mine], spikes["neuron_ids"][mine], ",", color=color, rasterized=True)
+        axes.plot(spikes["timesteps"][mine], spikes["neuron_ids"][mine], ".", ms=2, mew=0, color=color)
         axes.plot([], [], "s", ms=5, color=color, label=kind)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=4, frameon=False, fontsize=8, handletextpad=0.1)
     axes.set_ylabel("neuron")
@@ -76,6 +76,10 @@ def _reward(axes: Any, episode: EpisodeData) -> None:
     rewards = episode.get_rewards()
     axes.plot(rewards["timesteps"], np.cumsum(rewards["rewards"]), color="black", lw=1)
     axes.set_ylabel("total reward")
+    for time in episode.get_events("target_reached").get("timesteps", ()):
+        axes.axvline(time, color="#cc79a7", lw=1, label="target reached")
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[:1], labels[:1], loc="upper left", frameon=False, fontsize=8)
 
 
 def _way(axes: Any, episode: EpisodeData) -> None:
@@ -85,8 +89,10 @@ def _way(axes: Any, episode: EpisodeData) -> None:
     angle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angle), np.sin(angle), ":", color="grey", lw=0.8)
     axes.plot(0, 0, "k+")
+    reached = episode.get_events("target_reached").get("position", np.empty((0, 2)))
+    axes.plot(*np.reshape(reached, (-1, 2)).astype(float).T, "*", ms=10, color="#cc79a7")
     axes.set_aspect("equal")
-    axes.set_title("the agent's way; targets lie on the circle", fontsize=9)
+    axes.set_title("path of the agent, from + to targets on the circle (★)", fontsize=9)
 
 
 def _weights(axes: Any, experiment: ExperimentLoader) -> None:
@@ -107,4 +113,4 @@ def _weights(axes: Any, experiment: ExperimentLoader) -> None:
         axes.axvline(start, color="grey", lw=0.5)
     axes.set_xlabel("time over all episodes (ms)")
     axes.set_ylabel("new weight")
-    axes.set_title("weight changes, all episodes", fontsize=9)
+    axes.set_title("weight changes, all episodes (lines: their ends)", fontsize=9)

@@ -22,8 +22,9 @@ def command(path: Path, config: bool) -> None:
       flightrec info experiments/run_20260101_120000/experiment_data.h5 --config
     """
     from loaders import ExperimentLoader, describe
+    from recorder.command.paths import data_file
 
-    with ExperimentLoader(path) as experiment:
+    with ExperimentLoader(data_file(path)) as experiment:
         click.echo(describe(experiment))
         if config:
             from pprint import pformat

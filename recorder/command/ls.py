@@ -38,7 +38,7 @@ def command(folder: Path) -> None:
         except ReadError:
             cells = ["unreadable", "", ""]
         row = [
-            str(file.parent.relative_to(folder)),
+            str(file.parent.relative_to(folder)) if file.parent != folder else folder.resolve().name,
             *cells,
             size(state.st_size),
             age(time.time() - state.st_mtime),

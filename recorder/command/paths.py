@@ -24,7 +24,9 @@ def data_file(path: Path) -> Path:
             return path / DATA_FILE
         others = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
         if not others:
-            raise ReadError(f"no recording in {path}: it has no {DATA_FILE}")
+            below = next(recordings(path), None)
+            hint = "" if below is None else f"; below it there are some: flightrec ls {path}"
+            raise ReadError(f"no recording in {path}: it has no {DATA_FILE}{hint}")
         return others[0]
     return path
 

@@ -33,12 +33,19 @@ def command(paths: tuple[Path, ...]) -> None:
     """
     from recorder.command.progress import Progress
     from recorder.h5.repair import needs_repair, repair
+    from recorder.h5.summary import check_opens
 
     failed = 0
     for path in paths:
-        file = data_file(path)
+        try:
+            file = data_file(path)
+        except FlightrecError as error:
+            failed += 1
+            click.echo(f"flightrec: {error}", err=True)
+            continue
         try:
             if not needs_repair(file):
+                check_opens(file)
                 click.echo(f"{file.parent}: sound, nothing to repair")
                 continue
             with Progress(f"repair {file.parent.name}", unit="record") as progress:

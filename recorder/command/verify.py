@@ -8,6 +8,7 @@ import click
 
 from recorder.command.paths import data_file
 from recorder.command.text import size
+from recorder.errors import FlightrecError
 
 
 @click.command("verify")
@@ -31,16 +32,21 @@ def command(paths: tuple[Path, ...], show_all: bool) -> None:
     \b
     Exit codes:
       0  everything is sound
-      1  something is damaged; it is named
+      1  something is damaged or no recording; it is named
     """
     from recorder.command.progress import Progress
     from recorder.h5.verify import verify
 
     damaged = False
     for path in paths:
-        file = data_file(path)
-        with Progress(f"verify {file.parent.name}", unit="B") as progress:
-            findings = list(verify(file, progress))
+        try:
+            file = data_file(path)
+            with Progress(f"verify {file.parent.name}", unit="B") as progress:
+                findings = list(verify(file, progress))
+        except (FlightrecError, OSError) as error:
+            damaged = True
+            click.echo(f"flightrec: {' '.join(str(error).split())}", err=True)
+            continue
         if not findings:
             click.echo(f"{file}: sound ({size(file.stat().st_size)})")
             continue

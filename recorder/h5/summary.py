@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import h5py
 
-from recorder.errors import ReadError
+from recorder.errors import DamagedError, ReadError
 from recorder.format.layout import (
     COMMITTED,
     COUNTER,
@@ -67,6 +67,22 @@ def summarize(path: Path) -> Summary:
     if ours and (status == RUNNING or left) and not being_written(path):
         status = KILLED
     return Summary(name or path.parent.name, status, episodes, steps)
+
+
+def check_opens(path: Path) -> None:
+    """Make sure that HDF5 opens a file beside which nothing is left to repair it from.
+
+    Raises
+    ------
+    DamagedError
+        It does not.
+    """
+    try:
+        patiently(path, lambda _: None)
+    except MISREADINGS as error:
+        raise DamagedError(
+            f"damaged, and nothing lies beside it to repair it from: {' '.join(str(error).split())}"
+        ) from error
 
 
 def patiently(path: Path, read: Callable[[h5py.File], T]) -> T:
