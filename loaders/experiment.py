@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Sequence
 from types import TracebackType
@@ -149,7 +150,7 @@ class ExperimentLoader:
         ValueError
             There is none with this id.
         """
-        return EpisodeData(self, int(episode_id))
+        return EpisodeData(self, operator.index(episode_id))
 
     @steady
     def get_episode_summary(self, episode_id: int) -> dict[str, Any]:
@@ -160,7 +161,7 @@ class ExperimentLoader:
         ValueError
             There is none with this id.
         """
-        group = self._open_episode(int(episode_id)).group
+        group = self._open_episode(operator.index(episode_id)).group
         return self._documents().summary(_last(group), group)
 
     @steady

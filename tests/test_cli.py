@@ -215,6 +215,8 @@ def test_demo(tmp_path: Path) -> None:
         episode = experiment.get_episode(0)
         assert episode.get_metadata()["total_timesteps"] == 200
         assert len(episode.get_weight_changes()["timesteps"]) > 0
+        weights = experiment.get_network_structure()
+        assert len(weights["initial_weights"]["data"]) == len(weights["connections"]["weights"])
 
 
 def test_as_a_program(recording: Path) -> None:

@@ -47,6 +47,7 @@ class Network:
         connected[INPUT, OUTPUT] = True
         self.weights = np.where(connected, self.rng.uniform(0.5, 1.5, (N, N)), 0.0)
         self.weights[self.inhibitory] *= -4.0
+        self.weights += 0.0  # makes -0.0, which would be stored as a weight, 0.0
         # every input cell prefers a direction, every output cell pushes in one of the four; the
         # synapses between them begin with a faint idea of what belongs together
         self.preferred = np.linspace(0, 2 * np.pi, N_INPUT, endpoint=False)

@@ -315,3 +315,10 @@ def test_damaged_documents(tmp_path: Path) -> None:
             with pytest.raises(DamagedError):
                 call()
         assert "damaged" in describe(loader)
+
+
+@pytest.mark.parametrize("wrong", [1.5, "0", None])
+def test_an_episode_id_is_an_integer(loader: ExperimentLoader, wrong: Any) -> None:
+    for method in (loader.get_episode, loader.get_episode_summary):
+        with pytest.raises(TypeError):
+            method(wrong)
