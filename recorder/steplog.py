@@ -18,7 +18,7 @@ from recorder.admission import StreamType, admit, admit_key, admit_real, admit_t
 from recorder.errors import RowTooLargeError, StreamTypeError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 from recorder.options import RecordingOptions
-from recorder.plan import GROUP_ARGUMENTS, MAIN, Plan, Stream
+from recorder.plan import END, GROUP_ARGUMENTS, HEAD, MAIN, Plan, Stream
 from recorder.ring.record import ROWS, Record
 from recorder.rowcode import LogFunction, Position, block_views, generate
 from recorder.sideband import Side, Sideband, admit_side
@@ -296,21 +296,21 @@ class StepLog:
             self._due.update(zip(sampled, due, strict=False))
 
     def _adapt(self, record: Record) -> None:
-        rows = record.tables[MAIN].count
+        # By the record's own layout: the plan may have changed since it was opened.
+        main = record.tables[MAIN]
+        rows = main.count
+        if not rows:
+            return
         for name, stream in self.plan.streams.items():
-            table = record.tables.get(name)
-            if stream.side and table is not None and rows:
-                full = table.count >= table.table.rows
-                used = table.count / rows * (2.0 if full else 1.1)
-                stream.share = min(1.0, max(used, 1.0 / stream.rate if stream.rate > 1 else 1e-3))
-            if stream.indices and rows:
-                ends = (
-                    record.tables[name].columns["end"]
-                    if stream.side
-                    else record.tables[MAIN].columns["head"][name]
-                )
-                count = record.tables[name].count if stream.side else rows
-                stream.heap_share = 8.0 * int(ends[count - 1]) / rows * 1.25 if count else 0.0
+            side = record.tables.get(name)
+            if side is not None:
+                full = side.count >= side.table.rows
+                least = 1.0 / stream.rate if stream.rate > 1 else 1e-3
+                stream.share = min(1.0, max(side.count / rows * (2.0 if full else 1.1), least))
+            head = main.columns[HEAD]
+            if stream.indices and (side is not None or name in (head.dtype.names or ())):
+                ends = head[name][:rows] if side is None else side.columns[END][: side.count]
+                stream.heap_share = 8.0 * int(ends[-1]) / rows * 1.25 if len(ends) else 0.0
 
 
 def _plain(array: NDArray[Any]) -> Any:
