@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -24,10 +25,11 @@ from loaders import ExperimentLoader
 from recorder.h5.repair import repair
 from recorder.h5.verify import verify
 from tests.golden.inputs import load, rows
-from tests.golden.make import MODEL, SCENARIOS, SHARED_NAME
+from tests.golden.make import HOST, MODEL, SCENARIOS, SHARED_NAME, main, make
 
 GOLDEN = Path(__file__).parent / "golden" / "v1_0"
-CLOSED = sorted(set(SCENARIOS) - {"killed"})
+KILLED = ["killed", "killed_indices"]
+CLOSED = sorted(set(SCENARIOS) - set(KILLED))
 SPECIAL = {"neural_states", "spikes", "behavior", "rewards", "weight_changes", "events", "final_state"}
 
 
@@ -261,6 +263,19 @@ class StrangeRing:
                 found += list(column[at] if place["table"] == "main" else column[: len(at)])
         return steps, found
 
+    def index_lists(self) -> tuple[list[int], list[list[int]]]:
+        """Timesteps and neurons of the rows of spikes in the records, for indices that every call brought."""
+        steps, found = [], []
+        for kind, meta, tables in self.records():
+            if kind == 2:
+                place, main = meta["streams"]["spikes"], tables["main"]
+                assert (place["table"], place["field"], place["dtype"]) == ("main", "head", "indices")
+                ends = main["head"][place["item"]][: main["rows"]]
+                ids = np.frombuffer(tables[place["heap"]]["heap"], "<i8")
+                steps += main["head"]["timestep"][: main["rows"]].tolist()
+                found += [ids[a:b].tolist() for a, b in zip([0, *ends], ends, strict=False)]
+        return steps, found
+
 
 class SpikeIndices:
     """Declared indices, as inputs name them."""
@@ -350,7 +365,7 @@ class Expected:
             if method != "raise":
                 getattr(self, method)(**arguments)
         if folder.name.startswith(("interrupted", "killed")):
-            self.found["status"] = "interrupted" if folder.name != "killed" else "recovered"
+            self.found["status"] = "interrupted" if folder.name not in KILLED else "recovered"
             self.end_episode(success=False)
         for episode in self.found["episodes"].values():
             self._settle(episode)
@@ -527,9 +542,9 @@ def by_time(expected: dict[str, Any]) -> dict[str, Any]:
     return expected
 
 
-def unpacked(folder: Path) -> Path:
+def unpacked(folder: Path, source: Path = GOLDEN / "killed") -> Path:
     """The killed recording, as its process left it."""
-    for packed in (GOLDEN / "killed").glob("*.gz"):
+    for packed in source.glob("*.gz"):
         (folder / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
     return folder / "experiment_data.h5"
 
@@ -551,10 +566,11 @@ def test_nothing_is_damaged(name: str) -> None:
     assert list(verify(GOLDEN / name / "experiment_data.h5")) == []
 
 
-def test_a_killed_recording_is_repaired_and_read_by_both(tmp_path: Path) -> None:
-    path = unpacked(tmp_path)
+@pytest.mark.parametrize("name", KILLED)
+def test_a_killed_recording_is_repaired_and_read_by_both(name: str, tmp_path: Path) -> None:
+    path = unpacked(tmp_path, GOLDEN / name)
     assert repair(path).status == "recovered"
-    expected = Expected(GOLDEN / "killed")
+    expected = Expected(GOLDEN / name)
     assert_same(Stranger(path).read(), expected.found)
     assert_same(loaded(path), by_time(expected.found))
 
@@ -587,6 +603,18 @@ def test_a_stranger_finds_every_row_of_a_killed_recording_in_file_and_ring(tmp_p
     assert ring.stream("behavior/late")[1] != []
 
 
+def test_a_stranger_finds_index_lists_in_the_ring(tmp_path: Path) -> None:
+    path = unpacked(tmp_path, GOLDEN / "killed_indices")
+    steps, lists = StrangeRing(path.with_name(path.name + ".ring")).index_lists()
+    given, pairs, _ = Expected(GOLDEN / "killed_indices").found["episodes"][3]["spikes"]
+    first = len(given) - len(steps)
+    assert steps == given[first:] != []
+    assert [(first + i, neuron) for i, ids in enumerate(lists) for neuron in ids] == [
+        pair for pair in pairs if pair[0] >= first
+    ]
+    assert first > 0
+
+
 def test_committed_rows_of_a_killed_recording_are_read_before_any_repair(tmp_path: Path) -> None:
     stranger = Stranger(unpacked(tmp_path))
     given = Expected(GOLDEN / "killed").found["episodes"]
@@ -594,3 +622,28 @@ def test_committed_rows_of_a_killed_recording_are_read_before_any_repair(tmp_pat
     clock, streams = stranger.timed(stranger.file["episodes/episode_0001/behavior"])
     assert_same(clock, given[1]["clocks"]["behavior"][:2400])
     assert_same(streams["x"][1], given[1]["streams"]["behavior/x"][1][:2400])
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_the_same_inputs_are_recorded_and_read_today(name: str, tmp_path: Path) -> None:
+    make(tmp_path / name)
+    path = tmp_path / name / "experiment_data.h5"
+    if name in KILLED:
+        repair(unpacked(path.parent, path.parent))
+    assert_same(Stranger(path).read(), Expected(tmp_path / name).found, name)
+
+
+def test_golden_recordings_are_never_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["make", str(GOLDEN)])
+    with pytest.raises(SystemExit, match="not written again"):
+        main()
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/experiment_data.h5*")), ids=lambda p: p.parent.name)
+def test_golden_recordings_are_small_and_name_no_machine(path: Path) -> None:
+    assert path.stat().st_size < 200_000
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    assert not re.findall(rb"/(?:home|root|tmp|work)/[\w.-]+", raw)
+    if path.suffix == ".h5":
+        with h5py.File(path, "r") as file:
+            assert file["runtime"].attrs["hostname"] == HOST

@@ -304,6 +304,27 @@ def killed() -> Scenario:
     return scenario
 
 
+def killed_indices() -> Scenario:
+    """Killed in its first episode, with spikes as indices and a filter that HDF5 applies itself."""
+    scenario = Scenario(
+        "optimized", neural_sampling_rate=1, validate_data=False, compression="lzf", chunk_size=200,
+        ring_bytes=1 << 20,
+    )  # fmt: skip
+    rng = np.random.default_rng(4)
+    network(scenario, "vector")
+    scenario.call("start_episode", episode_id=3)
+    count = 6000
+    row, neurons = np.nonzero(rng.random((count, 40)) < 0.02)
+    scenario.call(
+        "log_rows",
+        timesteps=np.arange(count) * 2,
+        spikes={"rows": row, "neurons": neurons, "n_neurons": 40},
+        behavior={"on": np.arange(count) % 3 == 0},
+        reward=np.arange(count) // 1000 / 4,
+    )
+    return scenario
+
+
 SCENARIOS = {
     "full_optimized": lambda: full("optimized"),
     "full_standard": lambda: full("standard"),
@@ -314,6 +335,7 @@ SCENARIOS = {
     "interrupted_optimized": lambda: interrupted("optimized"),
     "interrupted_standard": lambda: interrupted("standard"),
     "killed": killed,
+    "killed_indices": killed_indices,
 }
 
 
@@ -388,7 +410,7 @@ def make(folder: Path) -> None:
         for path in recording.iterdir():
             if not path.name.startswith("experiment_data.h5"):
                 continue
-            if folder.name == "killed":
+            if folder.name.startswith("killed"):
                 (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
             else:
                 shutil.copy(path, folder)
