@@ -28,7 +28,7 @@ from tests.golden.inputs import load, rows
 from tests.golden.make import HOST, MODEL, SCENARIOS, SHARED_NAME, main, make
 
 GOLDEN = Path(__file__).parent / "golden" / "v1_0"
-KILLED = ["killed", "killed_indices"]
+KILLED = ["killed", "killed_indices", "killed_gaps"]
 CLOSED = sorted(set(SCENARIOS) - set(KILLED))
 SPECIAL = {"neural_states", "spikes", "behavior", "rewards", "weight_changes", "events", "final_state"}
 
@@ -264,15 +264,20 @@ class StrangeRing:
         return steps, found
 
     def index_lists(self) -> tuple[list[int], list[list[int]]]:
-        """Timesteps and neurons of the rows of spikes in the records, for indices that every call brought."""
+        """Timesteps and neurons of the rows of spikes in the records, where these are indices."""
         steps, found = [], []
         for kind, meta, tables in self.records():
-            if kind == 2:
+            if kind == 2 and "spikes" in meta["streams"]:
                 place, main = meta["streams"]["spikes"], tables["main"]
-                assert (place["table"], place["field"], place["dtype"]) == ("main", "head", "indices")
-                ends = main["head"][place["item"]][: main["rows"]]
+                table = tables[place["table"]]
+                at = np.arange(main["rows"])
+                ends = main["head"][place["item"]] if table is main else table["end"]
+                if table is not main:
+                    need = table["need"][: table["rows"]]
+                    at = need[need <= main["rows"]] - 1
+                ends = ends[: len(at)].tolist()
                 ids = np.frombuffer(tables[place["heap"]]["heap"], "<i8")
-                steps += main["head"]["timestep"][: main["rows"]].tolist()
+                steps += main["head"]["timestep"][at].tolist()
                 found += [ids[a:b].tolist() for a, b in zip([0, *ends], ends, strict=False)]
         return steps, found
 
@@ -603,10 +608,11 @@ def test_a_stranger_finds_every_row_of_a_killed_recording_in_file_and_ring(tmp_p
     assert ring.stream("behavior/late")[1] != []
 
 
-def test_a_stranger_finds_index_lists_in_the_ring(tmp_path: Path) -> None:
-    path = unpacked(tmp_path, GOLDEN / "killed_indices")
+@pytest.mark.parametrize(("name", "number"), [("killed_indices", 3), ("killed_gaps", 0)])
+def test_a_stranger_finds_index_lists_in_the_ring(name: str, number: int, tmp_path: Path) -> None:
+    path = unpacked(tmp_path, GOLDEN / name)
     steps, lists = StrangeRing(path.with_name(path.name + ".ring")).index_lists()
-    given, pairs, _ = Expected(GOLDEN / "killed_indices").found["episodes"][3]["spikes"]
+    given, pairs, _ = Expected(GOLDEN / name).found["episodes"][number]["spikes"]
     first = len(given) - len(steps)
     assert steps == given[first:] != []
     assert [(first + i, neuron) for i, ids in enumerate(lists) for neuron in ids] == [

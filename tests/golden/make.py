@@ -325,6 +325,22 @@ def killed_indices() -> Scenario:
     return scenario
 
 
+def killed_gaps() -> Scenario:
+    """Killed after steps without their index lists, so that these have a table of their own in the ring."""
+    scenario = Scenario(
+        "optimized", neural_sampling_rate=1, validate_data=False, chunk_size=150, ring_bytes=1 << 20
+    )
+    rng = np.random.default_rng(5)
+    network(scenario, "columns")
+    scenario.call("start_episode")
+    for start, stop, spiking in ((0, 700, True), (700, 1000, False), (1000, 3000, True)):
+        row, neurons = np.nonzero(rng.random((stop - start, 25)) < 0.02)
+        spikes = {"spikes": {"rows": row, "neurons": neurons, "n_neurons": 25}} if spiking else {}
+        x = np.arange(start, stop, dtype="f4").reshape(-1, 1)
+        scenario.call("log_rows", timesteps=np.arange(start, stop), behavior={"x": x}, **spikes)
+    return scenario
+
+
 SCENARIOS = {
     "full_optimized": lambda: full("optimized"),
     "full_standard": lambda: full("standard"),
@@ -336,6 +352,7 @@ SCENARIOS = {
     "interrupted_standard": lambda: interrupted("standard"),
     "killed": killed,
     "killed_indices": killed_indices,
+    "killed_gaps": killed_gaps,
 }
 
 
