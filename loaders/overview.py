@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from loaders.summary import align
 from recorder.errors import ReadError
-from recorder.format.layout import CHECKPOINTS, EVENTS, NETWORK, REWARDS, SPIKES, WEIGHT_CHANGES, WEIGHTS
+from recorder.format.layout import (
+    CHECKPOINTS,
+    EPISODE_GROUPS,
+    EVENTS,
+    NETWORK,
+    REWARDS,
+    SPIKES,
+    WEIGHT_CHANGES,
+    WEIGHTS,
+)
 from recorder.h5.source import attributes, child_group, names
 
 if TYPE_CHECKING:
@@ -136,7 +145,10 @@ class _Streams:
     def lines(self, episodes: int) -> list[str]:
         """The lines, and for a stream that not all of the ``episodes`` have, how many do."""
         cells = []
-        for (name, form), counts in self.rows.items():
+        order = {group: number for number, group in enumerate(EPISODE_GROUPS)}
+        for (name, form), counts in sorted(
+            self.rows.items(), key=lambda item: order.get(item[0][0].partition("/")[0], len(order))
+        ):
             known = [count for count in counts if count is not None]
             low, high = min(known, default=0), max(known, default=0)
             rows = "" if not known else f"{low:,}" if low == high else f"{low:,}–{high:,}"

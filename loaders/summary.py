@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, overload
 
-_HIDDEN = ("summary",)
+_HIDDEN = ("end_time", "summary")
 _SHOWN = 20
 
 
@@ -81,7 +81,7 @@ class EpisodeTable(Sequence[EpisodeSummary]):
             return "no episodes"
         shown = [item.name for item in fields(EpisodeSummary) if item.name not in _HIDDEN]
         shown = [name for name in shown if any(getattr(row, name) is not None for row in rows)]
-        lines = align([shown, *([_text(getattr(row, name)) for name in shown] for row in rows)])
+        lines = align([shown, *([_text(name, getattr(row, name)) for name in shown] for row in rows)])
         if hidden:
             lines.insert(1 + _SHOWN // 2, f"… {hidden:,} more …")
         return "\n".join(lines)
@@ -104,9 +104,11 @@ def align(table: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(row).rstrip() for row in cells]
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if value is None:
         return "–"
+    if name == "start_time":
+        return str(value)[:19].replace("T", " ")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

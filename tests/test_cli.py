@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from loaders import ExperimentLoader
 from recorder import DataExporter
 from recorder.cli import COMMANDS, cli
+from recorder.command import progress
 
 KILLED = """
 import os, signal, sys, numpy as np
@@ -232,3 +233,13 @@ def test_as_a_program(recording: Path) -> None:
     assert failed.stderr.startswith("flightrec: ")
     assert "Traceback" not in failed.stderr
     assert program("nope").returncode == 2
+
+
+def test_no_progress_bar_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    with progress.Progress("verify", unit="B") as bar:
+        bar(1, 2)
+        bar(2, 2)
+    assert capsys.readouterr().err == ""

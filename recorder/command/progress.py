@@ -1,4 +1,4 @@
-"""A progress bar on stderr that shows itself only when something takes longer than a second."""
+"""A progress bar on the terminal that shows itself only when something takes longer than a second."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ class Progress:
         from tqdm import tqdm
 
         self._bar: tqdm[Any] = tqdm(
-            desc=label, unit=unit, unit_scale=unit == "B", delay=DELAY, leave=False, dynamic_ncols=True
+            desc=label,
+            unit=unit,
+            unit_scale=unit == "B",
+            delay=DELAY,
+            leave=False,
+            dynamic_ncols=True,
+            disable=None,  # where stderr is no terminal
         )
 
     def __call__(self, done: int, total: int) -> None:
