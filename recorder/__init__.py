@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recorder.errors import (
         AmbiguousSpikesError,
         ClosedError,
+        ConcurrentLogError,
         DamagedError,
         DuplicateError,
         FlightrecError,
@@ -64,6 +65,7 @@ _HOMES = {
     "recorder.errors": (
         "AmbiguousSpikesError",
         "ClosedError",
+        "ConcurrentLogError",
         "DamagedError",
         "DuplicateError",
         "FlightrecError",
@@ -107,6 +109,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AmbiguousSpikesError",
     "ClosedError",
+    "ConcurrentLogError",
     "DamagedError",
     "DataExporter",
     "DuplicateError",

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from recorder.errors import InputError, InvalidNameError, StreamShapeError, StreamTypeError
 from recorder.format.layout import OWN_TIMESTEPS, TIMESTEPS
 
+MAX_DIMENSIONS = 31
+"""HDF5 has 32, and one is time."""
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _KINDS = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8), "c": (8, 16)}
 
@@ -116,7 +118,9 @@ def as_array(stream: str, step: Any, value: Any) -> NDArray[Any]:
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    return array
+    plain = np.dtype(array.dtype.str)
+    # C has two names for an integer of 64 bits, and a memoryview tells them apart.
+    return array if array.dtype.char == plain.char else array.view(plain)
 
 
 def learn(stream: str, step: Any, value: Any) -> tuple[StreamType, NDArray[Any]]:
@@ -124,6 +128,8 @@ def learn(stream: str, step: Any, value: Any) -> tuple[StreamType, NDArray[Any]]
     array = as_array(stream, step, value)
     if array.size == 0:
         raise StreamShapeError(stream, "a row with at least one element", describe(array), step=step)
+    if array.ndim > MAX_DIMENSIONS:
+        raise StreamShapeError(stream, f"at most {MAX_DIMENSIONS} dimensions", describe(array), step=step)
     return StreamType(stream, array.dtype, array.shape), array
 
 

@@ -14,6 +14,7 @@
     ├── StateError (RuntimeError)           the call does not fit the state of the recording
     │   ├── NoEpisodeError                  log() before start_episode()
     │   ├── ClosedError                     anything after close()
+    │   ├── ConcurrentLogError              log() while another call of it runs
     │   └── DuplicateError (ValueError)     saved once per file, or an episode id used twice
     ├── RingFullError (RuntimeError)        on_full="raise" and no block is free
     ├── RecordingLockedError (OSError)      another process writes this recording
@@ -96,6 +97,10 @@ class NoEpisodeError(StateError):
 
 class ClosedError(StateError):
     """A call on a recording that has been closed."""
+
+
+class ConcurrentLogError(StateError):
+    """``log()`` from another thread or a signal handler while a call was running; nothing was stored."""
 
 
 class DuplicateError(StateError, ValueError):

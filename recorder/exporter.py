@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -30,6 +31,8 @@ from recorder.steplog import Given, StepLog
 from recorder.writer import Writer
 
 _open: weakref.WeakSet[DataExporter] = weakref.WeakSet()
+_held: list[DataExporter] = []
+"""Exporters whose writers rest while a fork is made."""
 
 
 class Episode(EpisodeHandle):
@@ -144,16 +147,18 @@ class DataExporter(Recording):
         self._snapshot: Any = None
         self._direct = type(self).log is DataExporter.log
         self._meter = Meter(options.progress, options.experiment_name)
-        self._lock = RecordingLock(self.h5_path).acquire()
+        self._lock = RecordingLock(self.h5_path)
         try:
+            self._lock.acquire()
             create(self.h5_path, self._initialise)
-            self._ring = Ring.create(
-                self.h5_path.with_name(self.h5_path.name + RING_SUFFIX), options.ring_bytes
-            )
+            ring = self.h5_path.with_name(self.h5_path.name + RING_SUFFIX)
+            self._ring = Ring.create(ring, options.ring_bytes)
+            sink = Sink(self.h5_path, chunking, sync=options.durability == "fsync")
         except BaseException:
             self._lock.release()
+            # The folder was made for this recording, and nothing was logged into it.
+            shutil.rmtree(self.output_dir, ignore_errors=True)
             raise
-        sink = Sink(self.h5_path, chunking, sync=options.durability == "fsync")
         self._writer = Writer(
             self._ring,
             sink,
@@ -259,6 +264,7 @@ class DataExporter(Recording):
         self._writer.change(change)
 
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> Episode:
+        start = {**start, "dropped_before": self._ring.dropped}
         record = self._writer.append(START, {"start": start}, wait=True)
         assert record is not None
         self._writer.seal(record)
@@ -277,7 +283,7 @@ class DataExporter(Recording):
         return Episode(self, episode_id, steps)
 
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
-        steps, self._steps = self._steps, None
+        steps = self._steps
         assert steps is not None
         steps.close()
         self._uninstall()
@@ -293,6 +299,7 @@ class DataExporter(Recording):
         record = self._writer.append(END, {"end": end}, wait=True)
         assert record is not None
         self._writer.seal(record)
+        self._steps = None
 
     def _close_file(self, status: str) -> None:
         _open.discard(self)
@@ -309,7 +316,7 @@ class DataExporter(Recording):
             try:
                 self._writer.close()
             finally:
-                self._ring.close(unlink=not self._writer.failed)
+                self._ring.close(unlink=not self._writer.failed and self._writer.settled)
                 self._lock.release()
 
     def _episode_id(self) -> int:
@@ -367,13 +374,25 @@ def _close_all() -> None:
         exporter.__exit__(SystemExit, SystemExit("the interpreter ended before close()"), None)
 
 
-def _disown_all() -> None:
+def _hold_all() -> None:
     for exporter in list(_open):
+        exporter._writer.busy.acquire()
+        _held.append(exporter)
+
+
+def _release_all() -> None:
+    while _held:
+        _held.pop()._writer.busy.release()
+
+
+def _disown_all() -> None:
+    for exporter in list(_held):
         exporter._disown()
+    _release_all()
 
 
 atexit.register(_close_all)
-os.register_at_fork(after_in_child=_disown_all)
+os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_disown_all)
 
 OptimizedDataExporter = DataExporter
 OptimizedEpisode = Episode

@@ -244,10 +244,9 @@ class Recording(Saving):
             def change(file: Any) -> None:
                 write_plan(file[path].create_group(FINAL_STATE), plan, self._filters)
 
-        try:
-            self._finish_episode(end, change)
-        finally:
-            self.current_episode = None
+        # Only now is there no active episode: whatever interrupts its end, close() ends it again.
+        self._finish_episode(end, change)
+        self.current_episode = None
 
     def _initialise(self, file: Any) -> None:
         """Write everything that a new recording's file begins with, and ``runtime_info.json``."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.admission import StreamType, admit_key, as_array, describe
+from recorder.admission import admit_key, as_array, describe, learn
 from recorder.errors import InputError, StreamShapeError, StreamTypeError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 from recorder.plan import GROUP_ARGUMENTS, HEAD, MAIN, NEED, VALUE, Stream
@@ -135,7 +135,7 @@ def _columns(length: int, neural_state: Any, spikes: Any, behavior: Any, reward:
     for name, array in columns.items():
         if array.ndim == 0 or len(array) != length:
             raise StreamShapeError(name, f"a first axis of {length} steps", describe(array))
-    if SPIKES in columns and columns[SPIKES].ndim != 2:
+    if SPIKES in columns and (columns[SPIKES].ndim != 2 or not columns[SPIKES].shape[1]):
         raise StreamShapeError(SPIKES, "shape (steps, neurons)", describe(columns[SPIKES]))
     return columns
 
@@ -152,10 +152,12 @@ def _rewards(array: NDArray[Any]) -> NDArray[np.float64]:
 def _new(steps: StepLog, name: str, array: NDArray[Any]) -> Stream:
     group, _, key = name.partition("/")
     if group == SPIKES:
+        if steps.index_lists:
+            raise StreamTypeError(
+                SPIKES, "index lists", describe(array), hint="log them step by step with log()"
+            )
         return steps.new_stream(group, "", SpikeType(DENSE, array.dtype, array.shape[1]))
-    if array[0].size == 0:
-        raise StreamShapeError(name, "rows with at least one element", describe(array))
-    return steps.new_stream(group, key, StreamType(name, array.dtype, array.shape[1:]))
+    return steps.new_stream(group, key, learn(name, None, array[0])[0])
 
 
 def _check(stream: Stream, step: int, array: NDArray[Any]) -> None:
@@ -175,11 +177,12 @@ def _check(stream: Stream, step: int, array: NDArray[Any]) -> None:
 
 def _kept(times: NDArray[np.int64], due: int, rate: int) -> NDArray[np.int64]:
     """Places of the rows that sampling keeps: the first at or after ``due``, then each ``rate`` later."""
-    if len(times) < 2 or bool((np.diff(times) > 0).all()):
-        places, at = [], int(np.searchsorted(times, due))
-        while at < len(times):
-            places.append(at)
-            at = int(np.searchsorted(times, times[at] + rate))
+    if bool((times[1:] > times[:-1]).all()):
+        places: list[int] = []
+        # Python's integers, because the sum may pass 64 bits.
+        while due <= int(times[-1]):
+            places.append(int(np.searchsorted(times, due)))
+            due = int(times[places[-1]]) + rate
         return np.array(places, np.int64)
     kept = []
     for place, time in enumerate(times.tolist()):

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recorder.errors import ConcurrentLogError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 from recorder.plan import GROUP_ARGUMENTS, HEAD, MAIN, NEED, STRUCT_CODES, VALUE, Plan, Stream
 from recorder.ring.record import Record
@@ -64,8 +65,18 @@ def generate(
     """
     writer = _Source(plan)
     bind = _compile(writer.text())
-    made = bind(admit, indices, np.ndarray, FALL_BACK, Position, writer.pack, *writer.constants)
+    made = bind(
+        admit, indices, np.ndarray, FALL_BACK, Position, concurrent_log, writer.pack, *writer.constants
+    )
     return LogFunction(*made)
+
+
+def concurrent_log(timestep: Any) -> ConcurrentLogError:
+    """The error of a call that came while another one was running."""
+    return ConcurrentLogError(
+        f"log() at timestep {timestep!r} came while another call was running, from another thread or a "
+        "signal handler; nothing of it was stored. Log from one thread, or hold a lock of your own"
+    )
 
 
 def block_views(plan: Plan, record: Record) -> tuple[Any, ...]:
@@ -146,16 +157,22 @@ class _Source:
         moving = ", ".join(["i", "h", *sides, *dues])
         views = ", ".join([*self.views, "heap", "hcap"])
         start = [
-            "def bind(admit, indices, ndarray, fall_back, Position, pack, "
+            "def bind(admit, indices, ndarray, fall_back, Position, concurrent, pack, "
             + "".join(f"{n}, " for n in self.names) + "):",
+            "    busy = False",
             "    " + " = ".join([*moving.split(", "), "cap"]) + " = 0",
             "    " + " = ".join([v for v in views.split(", ") if v != "cap"]) + " = None",
         ]  # fmt: skip
         body = [
             "def log(timestep=None, neural_state=None, spikes=None, behavior=None, reward=None, **more):",
-            f"    nonlocal {moving}",
-            "    if " + " and ".join(["i < cap", "not more", "type(timestep) is int", *self.guards]) + ":",
-            "        try:",
+            f"    nonlocal busy, {moving}",
+            # Nothing between these two lines lets another thread or a signal handler in.
+            "    if busy: raise concurrent(timestep)",
+            "    busy = True",
+            "    try:",
+            "        if "
+            + " and ".join(["i < cap", "not more", "type(timestep) is int", *self.guards])
+            + ":",
             *(f"            {line}" for line in self.reads),
             "            if " + (" and ".join(f"({c})" for c in self.checks) or "True") + ":",
             *(f"                {line}" for line in self.writes),
@@ -166,9 +183,14 @@ class _Source:
             "                counts[0] = i + 1",
             "                i += 1",
             *(f"                {line}" for line in self.commits),
+            "                busy = False",
             "                return None",
-            "        except fall_back:",
-            "            pass",
+            "    except fall_back:",
+            "        pass",
+            "    except BaseException:",
+            "        busy = False",
+            "        raise",
+            "    busy = False",
             "    return admit(timestep, neural_state, spikes, behavior, reward, more)",
             "def attach(views, position):",
             f"    nonlocal {moving}, {views}",

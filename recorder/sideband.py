@@ -147,17 +147,19 @@ class Sideband:
                 hint="save large things with save_checkpoint(), or give ring_bytes more",
             )
 
-    def extend(self, side: Side) -> bool:
-        """Make room for this in the plan; True if that changed the plan."""
-        changed = False
+    def needs(self, side: Side) -> bool:
+        """Whether the plan has no room for this yet."""
         if side.weight is not None and self.plan.weight_fields is None:
+            return True
+        return side.event is not None and (not self.plan.events or len(side.event) > self.plan.event_bytes)
+
+    def extend(self, side: Side) -> None:
+        """Make room for this in the plan."""
+        if side.weight is not None:
             self.plan.weight_fields = side.weight.fields
-            changed = True
-        if side.event is not None and (not self.plan.events or len(side.event) > self.plan.event_bytes):
+        if side.event is not None:
             self.plan.events = True
             self.plan.event_bytes = max(self.plan.event_bytes, len(side.event))
-            changed = True
-        return changed
 
     def write(self, record: Record, side: Side, need: int) -> bool:
         """Store and publish; it counts once ``need`` main rows do. False if a table is full."""

@@ -20,7 +20,7 @@ from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 from recorder.options import RecordingOptions
 from recorder.plan import END, GROUP_ARGUMENTS, HEAD, MAIN, Plan, Stream
 from recorder.ring.record import ROWS, Record
-from recorder.rowcode import LogFunction, Position, block_views, generate
+from recorder.rowcode import LogFunction, Position, block_views, concurrent_log, generate
 from recorder.sideband import Side, Sideband, admit_side
 from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, learn_spikes
 from recorder.writer import Writer
@@ -71,7 +71,9 @@ class StepLog:
         self._budget = 0
         self._rows_before = 0
         self.dropped = 0
-        self._storing = self._refused = self._closed = False
+        self._admitting = self._refused = self._closed = False
+        self._storing: dict[str, Any] | None = None
+        """Arguments of the call that :meth:`admit` is handing to the generated function."""
 
     @property
     def timestep_count(self) -> int:
@@ -87,9 +89,20 @@ class StepLog:
         self, timestep: Any, neural_state: Any, spikes: Any, behavior: Any, reward: Any, more: dict[str, Any]
     ) -> None:
         """Take a call that the generated function did not: check it, plan for it, store it, or raise."""
-        if self._storing:
+        if self._storing is not None and self._is_own(neural_state, spikes, behavior, reward):
             self._refused = True
             return
+        if self._admitting:
+            raise concurrent_log(timestep)
+        self._admitting = True
+        try:
+            self._admit(timestep, neural_state, spikes, behavior, reward, more)
+        finally:
+            self._admitting = False
+
+    def _admit(
+        self, timestep: Any, neural_state: Any, spikes: Any, behavior: Any, reward: Any, more: dict[str, Any]
+    ) -> None:
         if self._closed:
             self._elsewhere(timestep, neural_state, spikes, behavior, reward, **more)
             return
@@ -98,8 +111,7 @@ class StepLog:
         side = admit_side(step, more) if more else Side(step)
         given = self._given(step, neural_state, spikes, behavior, reward)
         row = bool(given) or (side.weight is None and side.event is None)
-        sideband = Sideband(self.plan, self._writer.ring.largest_record)
-        sideband.check(side)
+        self._sideband().check(side)
         self.prepare(step, given if row else None, side)
         arguments = _arguments(given) if row else None
         # Once more for a full block, once more for a side table that was guessed too small for a single row.
@@ -115,24 +127,29 @@ class StepLog:
 
     def prepare(self, step: int, given: Given | None, side: Side) -> None:
         """Have a block open whose plan fits a call that brings these streams; None for no main row."""
-        before = copy.deepcopy(self.plan)
-        changed = Sideband(self.plan, self._writer.ring.largest_record).extend(side)
         new = {name: pair for name, pair in (given or {}).items() if name not in self.plan.streams}
-        for name, (stream, _) in new.items():
-            self.plan.streams[name] = stream
-            self._due.setdefault(name, 0)
-        if given is not None:
-            for name, stream in self.plan.streams.items():
-                if stream.required and name not in given:
-                    stream.required, changed = False, True
+        missing = [
+            stream
+            for name, stream in self.plan.streams.items()
+            if given is not None and stream.required and name not in given
+        ]
+        if not (new or missing or self.function is None or self._sideband().needs(side)):
+            return
         if new and self._options.validate_data:
+            # First, because a warning may be an error here.
             self._on_new(step, new)
-        if changed or new or self.function is None:
-            try:
-                self._replan()
-            except BaseException:
-                self.plan, self.function = before, None
-                raise
+        before = copy.deepcopy(self.plan)
+        try:
+            self._sideband().extend(side)
+            for name, (stream, _) in new.items():
+                self.plan.streams[name] = stream
+                self._due.setdefault(name, 0)
+            for stream in missing:
+                stream.required = False
+            self._replan()
+        except BaseException:
+            self.plan, self.function = before, None
+            raise
 
     def roll(self) -> bool:
         """Hand the open block over and open the next; False if there is no room and the policy is to drop."""
@@ -198,6 +215,11 @@ class StepLog:
         """The type that an episode's first spikes fix, and these as an array."""
         return learn_spikes(step, spikes, n_neurons=self._n_neurons, spike_format=self._options.spike_format)
 
+    @property
+    def index_lists(self) -> bool:
+        """Whether spikes are declared to be lists of indices."""
+        return self._options.spike_format == INDICES
+
     def due(self, name: str) -> int:
         """The timestep from which the next row of a sampled stream is kept."""
         self._remember_dues()
@@ -214,7 +236,7 @@ class StepLog:
                 raise StreamTypeError(group, f"{GROUP_ARGUMENTS[group]} as a dict", got, step=step)
             for key, value in mapping.items():
                 name = f"{group}/{key}"
-                stream = self.plan.streams.get(name)
+                stream = self.plan.streams.get(name) if type(key) is str else None
                 if stream is None:
                     admit_key(group, key)
                     kind, array = learn(name, step, value)
@@ -250,20 +272,28 @@ class StepLog:
     def _store(self, step: int, arguments: dict[str, Any] | None, side: Side) -> bool:
         assert self.record is not None
         assert self.function is not None
-        sideband = Sideband(self.plan, self._writer.ring.largest_record)
+        sideband = self._sideband()
         need = self.rows + (arguments is not None)
         if not sideband.write(self.record, side, need):
             return False
         if arguments is None:
             return True
-        self._storing, self._refused = True, False
+        self._storing, self._refused = arguments, False
         try:
             self.function.log(step, **arguments)
         finally:
-            self._storing = False
+            self._storing = None
         if self._refused:
             sideband.retract(self.record, side)
         return not self._refused
+
+    def _is_own(self, *given: Any) -> bool:
+        # By identity: a call from a signal handler or another thread brings other objects.
+        own = self._storing or {}
+        return all(
+            value is own.get(argument)
+            for value, argument in zip(given, ("neural_state", "spikes", "behavior", "reward"), strict=True)
+        )
 
     def _replan(self) -> None:
         self.seal()
@@ -282,6 +312,9 @@ class StepLog:
             self._budget *= 2
         self._budget = min(self._budget, largest)
         return self._budget
+
+    def _sideband(self) -> Sideband:
+        return Sideband(self.plan, self._writer.ring.largest_record)
 
     def _sides(self) -> int:
         return sum(stream.side for stream in self.plan.streams.values())

@@ -34,6 +34,8 @@ class Writer:
         self._error: BaseException | None = None
         self._closing = False
         self._requests: list[_Request] = []
+        self.busy = threading.RLock()
+        """Held while HDF5 is at work; a fork waits for it, so that no child inherits a file half changed."""
         self._tick = tick
         self.on_attention: Callable[[], None] = lambda: None
         """Called on the writer's thread when the logging one should come by: an error, or time to flush."""
@@ -95,7 +97,11 @@ class Writer:
         request = _Request(change)
         if self._thread is None:
             self._write_inline()
-            request.run(self._sink)
+            try:
+                with self.busy:
+                    request.run(self._sink)
+            except OSError as error:
+                self._fail(error)
         else:
             with self._state:
                 self._requests.append(request)
@@ -129,7 +135,8 @@ class Writer:
             thread.join()
         if self._error is None:
             try:
-                self._sink.close()
+                with self.busy:
+                    self._sink.close()
             except (OSError, RuntimeError) as error:
                 self._error = error
         else:
@@ -141,6 +148,11 @@ class Writer:
         self._error = ClosedError("this recording belongs to the process that opened it")
         self._thread = None
         self._sink.disown()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits in the ring or for its chunk to fill."""
+        return self.ring.finished == self.ring.published and self._sink.episode is None
 
     @property
     def failed(self) -> bool:
@@ -172,7 +184,8 @@ class Writer:
             try:
                 self._write(sealed)
                 for request in requests:
-                    request.run(self._sink)
+                    with self.busy:
+                        request.run(self._sink)
             except BaseException as error:
                 self._fail(error)
                 return
@@ -186,13 +199,18 @@ class Writer:
         except Exception as error:
             self._fail(error)
             self.check()
+        except BaseException as error:
+            # Ctrl-C in the midst of a write: half of it is in the file. The ring has all of it.
+            self._fail(error)
+            raise
 
     def _write(self, sealed: int) -> None:
         first = self.ring.finished
         if first == sealed:
             return
-        state = self._sink.apply(self.ring.record(seq) for seq in range(first, sealed))
-        self.ring.finish(sealed, state)
+        with self.busy:
+            state = self._sink.apply(self.ring.record(seq) for seq in range(first, sealed))
+            self.ring.finish(sealed, state)
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
@@ -211,6 +229,10 @@ class _Request:
         """Make the change; an error of the change itself is its caller's, not the writer's."""
         try:
             sink.change(self.change)
+        except OSError:
+            # Of the file, not of the change: nothing more may be written over it.
+            self.done = True
+            raise
         except Exception as error:
             self.error = error
         self.done = True

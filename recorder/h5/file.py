@@ -31,8 +31,13 @@ def create(path: Path, initialise: Callable[[h5py.File], None]) -> None:
         initialise(file)
     try:
         os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links; the folder is ours alone.
+        draft.rename(path)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
 
 
 def open_for_reading(path: Path) -> h5py.File:

@@ -17,6 +17,8 @@ from recorder.h5 import superblock
 from recorder.h5.transaction import LIBVER
 
 AHEAD = 1 << 20
+LEAD = 16 << 20
+"""How far the file reaches beyond the end it claims."""
 
 
 class LiveFile:
@@ -27,16 +29,26 @@ class LiveFile:
         # Our own lock guards the file; HDF5's would be in the way of readers that hold theirs.
         self.file = h5py.File(path, "r+", libver=LIBVER, locking=False)
         self.file.swmr_mode = True
-        self._end = 0
-        self.extend()
+        self._claim(os.fstat(descriptor).st_size)
 
-    def extend(self, more: int = 0) -> None:
-        """Keep the file's end ahead of HDF5's, which is about to grow by ``more`` bytes."""
-        used = self.file.id.get_filesize() + more
-        if used + AHEAD // 2 > self._end:
-            self._end = used + AHEAD
-            os.ftruncate(self._descriptor, self._end)
-            superblock.write_open(self._descriptor, self._end)
+    def extend(self, more: int) -> None:
+        """Keep the claimed end ahead of HDF5's, which is about to grow by ``more`` bytes.
+
+        Readers look at the file's size first and at the claim in its superblock later, so the claim is
+        always a size that the file had before.
+        """
+        needed = self.file.id.get_filesize() + more
+        if needed + AHEAD > self._claimed:
+            size = os.fstat(self._descriptor).st_size
+            if size < needed + AHEAD:
+                size = needed + LEAD
+                os.ftruncate(self._descriptor, size)
+            self._claim(size)
+
+    def _claim(self, size: int) -> None:
+        superblock.write_open(self._descriptor, size)
+        self._claimed = size
+        os.ftruncate(self._descriptor, size + LEAD)
 
     def close(self) -> None:
         """Close the writer; HDF5 trims the file and writes a superblock that is true.

@@ -25,7 +25,7 @@ class RecordingLock:
 
     def __init__(self, path: Path) -> None:
         self._data, self.path = path, path.with_name(path.name + LOCK_SUFFIX)
-        self._lock = FileLock(self.path, timeout=0, mode=0o644)
+        self._lock = FileLock(self.path, timeout=0, mode=0o644, thread_local=False)
 
     def acquire(self) -> RecordingLock:
         """Take the lock and write down who has it.

@@ -20,6 +20,8 @@ class OverlayFile(io.RawIOBase):
         super().__init__()
         self.descriptor = descriptor
         self._owns = close
+        self.error: OSError | None = None
+        """The first write that failed; what came after it is only in memory."""
         self.old_size = os.fstat(descriptor).st_size
         self.size = self.old_size
         self._limit = 1 << 62 if memory else self.old_size
@@ -86,8 +88,14 @@ class OverlayFile(io.RawIOBase):
         if held:
             self._hold(start, view[:held])
         done = held
-        while done < count:
-            done += os.pwrite(self.descriptor, view[done:], start + done)
+        try:
+            while done < count and self.error is None:
+                done += os.pwrite(self.descriptor, view[done:], start + done)
+        except OSError as error:
+            # An exception would go through HDF5, which does not survive it: it is kept for the commit.
+            self.error = error
+        if done < count:
+            self._hold(start + done, view[done:])
         self._position += count
         self.size = max(self.size, self._position)
         return count
@@ -95,8 +103,11 @@ class OverlayFile(io.RawIOBase):
     def truncate(self, size: int | None = None) -> int:
         """Set the size; old bytes are cut only when the change is applied."""
         size = self._position if size is None else size
-        if size > self._limit:
-            os.ftruncate(self.descriptor, size)
+        if size > self._limit and self.error is None:
+            try:
+                os.ftruncate(self.descriptor, size)
+            except OSError as error:
+                self.error = error
         self.size = size
         return size
 

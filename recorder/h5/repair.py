@@ -140,14 +140,17 @@ def _replay_ring(path: Path, file: h5py.File, progress: Progress | None) -> Repa
         steps += sum(record.tables["main"].count for record in records if record.kind == ROWS)
         ended, episode = feed(records, episode, chunking)
         if episode is not None:
-            end = {"end_time": now, "status": RECOVERED, "success": False, "dropped_timesteps": dropped}
+            own = dropped - episode.start.get("dropped_before", 0)
+            end = {"end_time": now, "status": RECOVERED, "success": False, "dropped_timesteps": own}
             episode.close(end)
             ended.append(episode)
             recovered = 1
         for done in ended:
             done.restructure(file)
     finish(file, status=RECOVERED, end_time=now, episode_count=len(file[EPISODES]))
-    found = f"{steps} steps brought back from the ring; {len(ended)} episodes ended, {recovered} interrupted"
+    found = f"{steps:,} steps brought back from the ring"
+    if recovered:
+        found += f"; episode {ended[-1].episode_id} was running and is marked recovered"
     return RepairReport(path, "damaged" if damage else "recovered", steps, recovered, f"{damage}{found}")
 
 

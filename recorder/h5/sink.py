@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 
-from recorder.format.layout import JOURNAL_SUFFIX
+from recorder.format.layout import INTERRUPTED, JOURNAL_SUFFIX
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.live import LiveFile
@@ -115,6 +115,10 @@ def feed(
     ended: list[EpisodeWriter] = []
     for record in records:
         if record.kind == START:
+            if episode is not None:
+                # Whatever kept its end from being logged: its steps are there, and so it ends.
+                episode.close({"end_time": record.meta["start"]["start_time"], "status": INTERRUPTED})
+                ended.append(episode)
             episode = EpisodeWriter(record.meta["start"], chunking)
         elif episode is not None and record.kind == ROWS:
             episode.feed(record)

@@ -82,6 +82,9 @@ def commit(overlay: OverlayFile, journal: Path, *, sync: bool = False) -> None:
         The journal could not be written, and nothing was changed; or the file could not, and the journal
         stays for the next repair.
     """
+    if overlay.error is not None:
+        os.ftruncate(overlay.descriptor, overlay.old_size)
+        raise overlay.error
     extents = overlay.extents()
     body = b"".join(_EXTENT.pack(offset, len(data)) + data for offset, data in extents)
     try:

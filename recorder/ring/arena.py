@@ -70,18 +70,20 @@ class Ring:
             No room, or no permission.
         """
         arena_bytes = -(-arena_bytes // _PAGE) * _PAGE
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        draft = path.with_name(path.name + ".new")
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             _allocate(descriptor, _ARENA + arena_bytes)
             ring = cls(path, descriptor, arena_bytes, writable=True)
         except BaseException:
             os.close(descriptor)
-            path.unlink()
+            draft.unlink()
             raise
         host = socket.gethostname().encode()[:64]
         ring._bytes[_HOST : _HOST + len(host)] = np.frombuffer(host, np.uint8)
         struct.pack_into("<d", ring._map, _STARTED, time.time())
         _HEADER.pack_into(ring._map, 0, _MAGIC, _VERSION, os.getpid(), arena_bytes)
+        draft.rename(path)
         return ring
 
     @classmethod
@@ -190,6 +192,10 @@ class Ring:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._bytes = np.empty(0, np.uint8)
+            self._words = self._directory = np.empty(0, np.uint64)
+            with contextlib.suppress(BufferError):
+                self._map.close()
         if unlink:
             with contextlib.suppress(FileNotFoundError):
                 self.path.unlink()
