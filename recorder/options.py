@@ -41,7 +41,7 @@ class RecordingOptions:
     """Rows per HDF5 chunk, as long as a chunk stays below ``MAX_CHUNK_BYTES``."""
     enable_swmr: bool = False
     """Commit what was logged at least every ``flush_interval`` seconds, for readers in SWMR mode."""
-    async_write: bool = True
+    async_write: bool = False
     """Encode and write on a thread of its own; False does it on the caller's, block by block."""
     ring_bytes: int = 64 << 20
     on_full: str = "wait"

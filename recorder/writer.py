@@ -11,6 +11,7 @@ from typing import Any
 
 from recorder.errors import ClosedError, FlightrecError, RingFullError, RowTooLargeError, WriteError
 from recorder.h5.sink import Change, Sink
+from recorder.interrupts import deferred
 from recorder.ring.arena import Ring
 from recorder.ring.record import Record, pack_meta, record_bytes
 from recorder.ring.tables import Table
@@ -37,12 +38,15 @@ class Writer:
         self.busy = threading.RLock()
         """Held while HDF5 is at work; a fork waits for it, so that no child inherits a file half changed."""
         self._tick = tick
+        self._closed = threading.Event()
         self.on_attention: Callable[[], None] = lambda: None
         """Called on the writer's thread when the logging one should come by: an error, or time to flush."""
         self._thread: threading.Thread | None = None
         if threaded:
             self._thread = threading.Thread(target=self._run, name="flightrec-writer", daemon=True)
             self._thread.start()
+        elif tick is not None:
+            threading.Thread(target=self._ticks, args=(tick,), name="flightrec-ticker", daemon=True).start()
 
     def append(
         self, kind: int, meta: dict[str, Any], tables: tuple[Table, ...] = (), *, wait: bool = False
@@ -98,7 +102,7 @@ class Writer:
         if self._thread is None:
             self._write_inline()
             try:
-                with self.busy:
+                with deferred(), self.busy:
                     request.run(self._sink)
             except OSError as error:
                 self._fail(error)
@@ -128,6 +132,7 @@ class Writer:
             Something could not be written; the ring is kept for a repair.
         """
         thread = self._thread
+        self._closed.set()
         if thread is not None:
             with self._state:
                 self._closing = True
@@ -193,16 +198,18 @@ class Writer:
                 with self._state:
                     self._state.notify_all()
 
+    def _ticks(self, tick: float) -> None:
+        while not self._closed.wait(tick):
+            self.on_attention()
+
     def _write_inline(self) -> None:
-        try:
-            self._write(self._sealed)
-        except Exception as error:
-            self._fail(error)
-            self.check()
-        except BaseException as error:
-            # Ctrl-C in the midst of a write: half of it is in the file. The ring has all of it.
-            self._fail(error)
-            raise
+        with deferred():
+            try:
+                self._write(self._sealed)
+            except BaseException as error:
+                # Half a block may be in the file. The ring has all of it.
+                self._fail(error)
+                self.check()
 
     def _write(self, sealed: int) -> None:
         first = self.ring.finished

@@ -29,9 +29,10 @@ from recorder.h5.repair import repair
 from recorder.h5.sink import Sink
 
 
-@pytest.fixture
-def exporter(tmp_path: Path) -> Any:
-    made = DataExporter("run", tmp_path, ring_bytes=1 << 20, validate_data=False)
+@pytest.fixture(params=["caller", "thread"])
+def exporter(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    threaded = request.param == "thread"
+    made = DataExporter("run", tmp_path, ring_bytes=1 << 20, validate_data=False, async_write=threaded)
     yield made
     made.close()
 
@@ -191,7 +192,9 @@ class Gate:
 
 def test_a_full_ring_drops_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    exporter = DataExporter("run", tmp_path, ring_bytes=1 << 20, on_full="drop", neural_sampling_rate=1)
+    exporter = DataExporter(
+        "run", tmp_path, ring_bytes=1 << 20, on_full="drop", async_write=True, neural_sampling_rate=1
+    )
     exporter.start_episode()
     for t in range(5000):
         exporter.log(t, neural_state={"v": np.full(100, float(t))})
@@ -207,7 +210,9 @@ def test_a_full_ring_drops_and_counts(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_full_ring_raises_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    exporter = DataExporter("run", tmp_path, ring_bytes=1 << 20, on_full="raise", neural_sampling_rate=1)
+    exporter = DataExporter(
+        "run", tmp_path, ring_bytes=1 << 20, on_full="raise", async_write=True, neural_sampling_rate=1
+    )
     exporter.start_episode()
     logged = 0
     with pytest.raises(RingFullError, match="on_full='wait'"):
@@ -224,7 +229,7 @@ def test_a_full_ring_waits_by_default(tmp_path: Path, monkeypatch: pytest.Monkey
     import threading
 
     gate = Gate(monkeypatch)
-    exporter = DataExporter("run", tmp_path, ring_bytes=1 << 20, neural_sampling_rate=1)
+    exporter = DataExporter("run", tmp_path, ring_bytes=1 << 20, async_write=True, neural_sampling_rate=1)
     exporter.start_episode()
     threading.Timer(0.2, gate.open.set).start()
     for t in range(5000):
@@ -271,7 +276,7 @@ def child(log, exporter):
     exporter.close()
     sys.exit(0 if refused == 2 else 1)
 
-exporter = DataExporter("run", sys.argv[1], ring_bytes=1 << 20)
+exporter = DataExporter("run", sys.argv[1], ring_bytes=1 << 20, async_write=sys.argv[3] == "thread")
 exporter.start_episode()
 for t in range(50_000):
     exporter.log(t, behavior={"x": float(t)})
@@ -298,10 +303,10 @@ print(exporter.h5_path)
 
 
 @pytest.mark.parametrize("how", ["fork", "multiprocessing"])
-def test_a_forked_child_leaves_its_parents_recording_alone(tmp_path: Path, how: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", FORKING, str(tmp_path), how], check=False, capture_output=True, text=True
-    )
+@pytest.mark.parametrize("writer", ["caller", "thread"])
+def test_a_forked_child_leaves_its_parents_recording_alone(tmp_path: Path, how: str, writer: str) -> None:
+    command = [sys.executable, "-c", FORKING, str(tmp_path), how, writer]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert steps_of(Path(run.stdout.strip())) == list(range(70_000))
 
@@ -351,9 +356,17 @@ def test_every_filter_stores_the_same(tmp_path: Path, compression: str | None) -
         assert dataset.compression == known[compression]
 
 
-def test_swmr_readers_see_steps_of_a_slow_simulation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threaded", [False, True])
+def test_swmr_readers_see_steps_of_a_slow_simulation(tmp_path: Path, threaded: bool) -> None:
     with DataExporter(
-        "run", tmp_path, 1, enable_swmr=True, flush_interval=0.05, chunk_size=10, ring_bytes=1 << 20
+        "run",
+        tmp_path,
+        1,
+        enable_swmr=True,
+        async_write=threaded,
+        flush_interval=0.05,
+        chunk_size=10,
+        ring_bytes=1 << 20,
     ) as exporter:
         exporter.start_episode()
         for t in range(25):

@@ -28,9 +28,9 @@ from recorder.h5.repair import repair
 from recorder.writer import Writer
 
 
-@pytest.fixture
-def exporter(tmp_path: Path) -> Any:
-    made = DataExporter("run", tmp_path, ring_bytes=1 << 20)
+@pytest.fixture(params=["caller", "thread"])
+def exporter(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    made = DataExporter("run", tmp_path, ring_bytes=1 << 20, async_write=request.param == "thread")
     made.start_episode()
     yield made
     made.close()
@@ -78,6 +78,37 @@ def test_an_interrupt_in_the_end_of_an_episode_loses_nothing(
         assert loader.status == "interrupted"
         assert loader.get_episode(0).status == "interrupted"
     assert behavior(exporter.h5_path)["x"].tolist() == list(range(5000))
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_interrupts_while_logging_lose_and_double_nothing(tmp_path: Path, threaded: bool) -> None:
+    exporter = DataExporter("run", tmp_path, ring_bytes=1 << 20, async_write=threaded)
+    exporter.start_episode()
+    exporter.log(-1, behavior={"x": -1.0})
+
+    def handler(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+    told, step = [], 0
+    try:
+        while step < 100_000:
+            try:
+                exporter.log(step, behavior={"x": float(step)})
+                told.append(step)
+            except KeyboardInterrupt:
+                pass
+            step += 1
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    exporter.close()
+    found = behavior(exporter.h5_path)["timesteps"]
+    assert len(np.unique(found)) == len(found)
+    assert not set(told) - set(found.tolist())
 
 
 def test_a_call_from_a_signal_handler_is_stored_or_refused(exporter: DataExporter) -> None:
@@ -239,3 +270,17 @@ def test_closing_in_another_thread_releases_the_lock(tmp_path: Path) -> None:
     thread.start()
     thread.join()
     assert not exporter.h5_path.with_name(exporter.h5_path.name + ".lock").exists()
+
+
+def test_documents_named_as_our_attributes_survive(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path, validate_data=False) as exporter:
+        exporter.save_checkpoint("c", {"timestamp": None, "episode_count": (1, 2), "x": 1})
+        exporter.save_network_structure(
+            {"neuron_ids": [0]}, {"source_ids": [0], "target_ids": [0]}, {"format": None, "w": np.ones(2)}
+        )
+    with ExperimentLoader(exporter.h5_path) as loader:
+        (checkpoint,) = loader.get_all_checkpoints().values()
+        weights = loader.get_initial_weights()
+    assert checkpoint == {"timestamp": None, "episode_count": (1, 2), "x": 1}
+    assert weights["format"] is None
+    assert weights["w"].tolist() == [1.0, 1.0]

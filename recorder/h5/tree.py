@@ -19,6 +19,9 @@ from recorder.format.sparse import Csr, from_csr, is_sparse, to_csr
 from recorder.h5.columns import as_column, fits_compact, is_text, put_array, read_array
 from recorder.h5.keywords import GZIP
 
+OWN_ATTRIBUTES = frozenset({"timestamp", "episode_count", "shape", "given", ENCODING})
+"""Attributes that groups of trees have from us: a user's document of such a name is a dataset."""
+
 
 def put_document(group: Any, name: str, value: Any) -> None:
     """Store ``value`` as the document ``name`` of ``group``; what stood there is replaced.
@@ -31,13 +34,13 @@ def put_document(group: Any, name: str, value: Any) -> None:
     put_encoded(group, name, dumps(value, name))
 
 
-def put_encoded(group: Any, name: str, data: bytes) -> None:
-    """Store document bytes, as :func:`put_document` does: an attribute, or a dataset when large."""
-    if name in group.attrs:
+def put_encoded(group: Any, name: str, data: bytes, *, dataset: bool = False) -> None:
+    """Store document bytes as :func:`put_document` does, or as a dataset in any case."""
+    if name in group.attrs and not dataset:
         del group.attrs[name]
     if name in group:
         del group[name]
-    if len(data) <= ATTRIBUTE_LIMIT:
+    if len(data) <= ATTRIBUTE_LIMIT and not dataset:
         group.attrs[name] = np.bytes_(data)
     else:
         # The mark tells a reader of a tree this from an array of uint8 that a user stored.
@@ -154,7 +157,7 @@ def write_plan(group: Any, plan: Mapping[str, Any], filters: dict[str, Any] = GZ
     """Write what :func:`plan_tree` returned into ``group``."""
     for name, value in plan.items():
         if isinstance(value, bytes):
-            put_encoded(group, name, value)
+            put_encoded(group, name, value, dataset=name in OWN_ATTRIBUTES)
         elif isinstance(value, Csr):
             put_csr(group.create_group(name), value, filters)
         elif isinstance(value, dict):

@@ -1,7 +1,8 @@
 """A recording made to be killed: every stream follows from (episode, timestep), and what was logged is told.
 
-``python -m tests.crash.child FOLDER ACKNOWLEDGE STEPS`` records episodes of ``STEPS`` steps for ever. After
-each call it stores in the shared map ``ACKNOWLEDGE``: steps of this episode, this episode, ended episodes.
+``python -m tests.crash.child FOLDER ACKNOWLEDGE STEPS WRITER`` records episodes of ``STEPS`` steps for ever,
+written by a ``thread`` or by the ``caller``. After each call it stores in the shared map ``ACKNOWLEDGE``:
+steps of this episode, this episode, ended episodes.
 """
 
 from __future__ import annotations
@@ -54,7 +55,13 @@ def main() -> None:
     with acknowledge.open("r+b") as file:
         told = memoryview(mmap.mmap(file.fileno(), 24)).cast("q")
     exporter = DataExporter(
-        "run", folder, neural_sampling_rate={"v": 7}, ring_bytes=4 << 20, chunk_size=1000, validate_data=False
+        "run",
+        folder,
+        neural_sampling_rate={"v": 7},
+        ring_bytes=4 << 20,
+        chunk_size=1000,
+        validate_data=False,
+        async_write=sys.argv[4] == "thread",
     )
     print("ready", flush=True)
     episode = 0

@@ -1,0 +1,36 @@
+"""Signals kept waiting while a block is written on the caller's thread."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Have Python's signal handlers run after the block, so that Ctrl-C cannot cut it in half.
+
+    Handlers run on the main thread alone; on any other there is nothing to defer. Handlers that are
+    not Python's (the default action, those of other libraries) are left as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, Any]] = []
+
+    def later(number: int, frame: Any) -> None:
+        came.append((number, frame))
+
+    handlers = {s: h for s in signal.valid_signals() if callable(h := signal.getsignal(s))}
+    try:
+        for which in handlers:
+            signal.signal(which, later)
+        yield
+    finally:
+        for which, handler in handlers.items():
+            signal.signal(which, handler)
+        for number, frame in came:
+            handlers[signal.Signals(number)](number, frame)
