@@ -19,7 +19,7 @@ from harness import RESULTS, environment, measure, save, summary
 from tqdm import tqdm
 from workloads import SEED
 
-SCENARIOS = ("facts", "small_high_freq", "stress_test")
+SCENARIOS = ("facts", "small_high_freq", "stress_test", "dense")
 
 
 def run(repeats: int, steps: int, scratch: str | None) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def run(repeats: int, steps: int, scratch: str | None) -> dict[str, Any]:
                     "steps": done[0]["steps"],
                     "steps_per_s": summary([one["steps_per_s"] for one in done]),
                     "cpu_seconds": summary([one["cpu_seconds"] for one in done]),
+                    "peak_rss_above_start": summary([one["peak_rss_above_start"] or 0 for one in done]),
                 }
                 for thread, done in runs.items()
             }
@@ -59,12 +60,15 @@ def main() -> None:
     arguments = parser.parse_args()
     before = environment(arguments.scratch)
     result = run(arguments.repeats, arguments.steps, arguments.scratch)
-    print(f"{'':18}{'steps':>10}{'async steps/s':>16}{'sync steps/s':>16}{'async/sync':>12}")
+    print(
+        f"{'':18}{'steps':>10}{'async steps/s':>16}{'sync steps/s':>16}{'async/sync':>12}{'MB':>8}{'MB':>6}"
+    )
     for scenario, both in result["throughput"].items():
+        memory = {thread: figures["peak_rss_above_start"]["median"] / 1e6 for thread, figures in both.items()}
         speed = {thread: figures["steps_per_s"]["median"] for thread, figures in both.items()}
         print(
             f"{scenario:18}{both['True']['steps']:>10,}{speed['True']:>16,.0f}{speed['False']:>16,.0f}"
-            f"{speed['True'] / speed['False']:>12.2f}"
+            f"{speed['True'] / speed['False']:>12.2f}{memory['True']:>8.0f}{memory['False']:>6.0f}"
         )
     print()
     latency.print_table({f"async_write={thread}": row for thread, row in result["latency_ns"].items()})

@@ -26,7 +26,6 @@ EXPORTERS = {"optimized": recorder.DataExporter, "standard": recorder.StandardDa
 
 def run(workload: Workload, inputs: Inputs, exporter: Any) -> None:
     """Every step of every episode into an open exporter."""
-    log = exporter.log
     rows = iter(inputs.spikes)
     potentials = itertools.cycle(inputs.v)
     rest = zip(inputs.x, inputs.y, inputs.reward, strict=True)
@@ -34,7 +33,9 @@ def run(workload: Workload, inputs: Inputs, exporter: Any) -> None:
         exporter.start_episode()
         # zip stops at its first argument's end, before it takes from the others
         for t, spikes, v, (x, y, reward) in zip(range(workload.steps), rows, potentials, rest, strict=False):
-            log(timestep=t, neural_state={"v": v}, spikes=spikes, behavior={"x": x, "y": y}, reward=reward)
+            exporter.log(
+                timestep=t, neural_state={"v": v}, spikes=spikes, behavior={"x": x, "y": y}, reward=reward
+            )
         exporter.end_episode(success=True)
 
 

@@ -58,6 +58,8 @@ WORKLOADS = {
     "medium_normal": Workload("medium_normal", 10, 5_000, 500, 0.02),
     "large_sparse": Workload("large_sparse", 3, 10_000, 2_000, 0.005),
     "stress_test": Workload("stress_test", 2, 20_000, 1_000, 0.05),
+    # Every potential of every step: dense floats decide the rest.
+    "dense": Workload("dense", 1, 20_000, 1_000, 0.02, sampling=1),
 }
 
 

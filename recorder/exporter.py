@@ -76,8 +76,8 @@ class DataExporter(Recording):
         opened by SWMR readers in any case; without this, a slow simulation's rows come in larger steps.)
     async_write : bool, default False
         Encode and write on a thread of its own, which has the whole ring to catch up when the disk stalls.
-        False does it on the caller's thread whenever a block is full: deterministic, as fast, and with an
-        eighth of the memory; see decision 9 of the format.
+        False does it on the caller's thread whenever a block is full: deterministic, as fast or faster,
+        and with a fraction of the memory; decision 9 of the format has the figures.
     ring_bytes : int, default 64 MiB
         Size of the ring that holds logged steps until they are in the file.
     on_full : {"wait", "raise", "drop"}
