@@ -18,6 +18,9 @@ from recorder.ring.tables import Table
 
 WAIT, RAISE, DROP = "wait", "raise", "drop"
 
+ENOUGH = 1 << 22
+"""Bytes of sealed records that are worth a write on the caller's thread: a block, or many short episodes."""
+
 
 class Writer:
     """Moves records from the ring into the file.
@@ -32,6 +35,7 @@ class Writer:
         self.ring, self._sink, self._on_full = ring, sink, on_full
         self._state = threading.Condition()
         self._sealed = 0
+        self._held = 0
         self._error: BaseException | None = None
         self._closing = False
         self._requests: list[_Request] = []
@@ -72,6 +76,9 @@ class Writer:
                 hint=f"open the recording with ring_bytes={3 * size + 4096} or more",
             )
         record = self.ring.append(kind, meta, tables)
+        if record is None and self._thread is None:
+            self._write_inline()
+            record = self.ring.append(kind, meta, tables)
         if record is None and (wait or self._on_full == WAIT):
             with self._state:
                 while (record := self.ring.append(kind, meta, tables)) is None:
@@ -92,7 +99,9 @@ class Writer:
         with self._state:
             self._sealed = record.seq + 1
             self._state.notify_all()
-        if self._thread is None:
+        self._held += record.length
+        enough = self._tick is not None or self._held >= min(ENOUGH, self.ring.largest_record)
+        if self._thread is None and enough:
             self._write_inline()
 
     def change(self, change: Change) -> None:
@@ -117,7 +126,9 @@ class Writer:
             raise request.error
 
     def drain(self) -> None:
-        """Wait until everything that was sealed is in the file, or waits for its chunk to fill."""
+        """Have everything that was sealed in the file, or waiting for its chunk to fill."""
+        if self._thread is None:
+            self._write_inline()
         with self._state:
             while self.ring.finished < self._sealed and self._error is None and self._thread is not None:
                 self._state.wait(1.0)
@@ -203,6 +214,7 @@ class Writer:
             self.on_attention()
 
     def _write_inline(self) -> None:
+        self._held = 0
         with deferred():
             try:
                 self._write(self._sealed)

@@ -392,3 +392,28 @@ def test_thousands_of_short_episodes(tmp_path: Path) -> None:
         assert loader.list_episodes() == list(range(1000))
         assert loader.get_episode_summary(999)["total_reward"] == 5.0
     assert steps_of(exporter.h5_path, 777) == [777.0 + t for t in range(5)]
+
+
+def test_short_episodes_are_written_many_at_a_time(tmp_path: Path) -> None:
+    with (
+        DataExporter("run", tmp_path, validate_data=False) as exporter,
+        mock.patch.object(Sink, "apply", autospec=True, side_effect=Sink.apply) as applied,
+    ):
+        for _ in range(200):
+            exporter.start_episode()
+            for t in range(10):
+                exporter.log(t, behavior={"x": float(t)})
+            exporter.end_episode()
+        assert applied.call_count <= 10
+    with ExperimentLoader(exporter.h5_path) as loader:
+        assert len(loader.list_episodes()) == 200
+
+
+def test_the_progress_line_counts_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with DataExporter("my run", tmp_path, progress=True) as exporter:
+        exporter.start_episode()
+        for t in range(2000):
+            exporter.log(t, behavior={"x": float(t)})
+    shown = capsys.readouterr()
+    assert "my run: 2.00k steps" in shown.err
+    assert shown.out == ""

@@ -89,7 +89,8 @@ class Column:
             dtype=self.dtype,
             **chunking.keywords_for(self.dtype, self.chunk_rows * self.row_bytes // self.dtype.itemsize),
         )
-        dataset.attrs[COUNTER] = counter
+        if not final:
+            dataset.attrs[COUNTER] = counter
         self.counter, self._dataset = counter, dataset
         self.write_attributes()
         if self.source is not None:
