@@ -1,6 +1,6 @@
 """The one writer: takes sealed records from the ring, applies them, frees their memory.
 
-On a thread of its own by default; with ``async_write=False`` on the caller's, at the same points.
+On the caller's thread, whenever enough is sealed; with ``async_write=True`` on a thread of its own.
 """
 
 from __future__ import annotations
