@@ -21,6 +21,11 @@ except ImportError:
     # Platforms for which there is no build of ISA-L: zlib writes the same streams, more slowly.
     _isal = None
 
+INFLATER: Any = _isal or zlib
+"""The module whose ``decompress`` and ``decompressobj`` read deflate chunks."""
+INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, INFLATER.error)
+"""What it raises on bytes that are no whole zlib stream."""
+
 Planes = NDArray[np.uint8]
 """(bytes of a value, values): all first bytes, then all second bytes, and so on."""
 
@@ -90,9 +95,7 @@ def inflate(data: bytes, size: int) -> bytes:
     ------
     zlib.error, isal.isal_zlib.error
     """
-    if _isal is not None:
-        return bytes(_isal.decompress(data, bufsize=size))
-    return zlib.decompress(data, bufsize=size)
+    return bytes(INFLATER.decompress(data, bufsize=size))
 
 
 CODECS: dict[str, Codec] = {"gzip": deflate}

@@ -12,11 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
-
-try:
-    from isal import isal_zlib as _deflate
-except ImportError:  # pragma: no cover - platforms without a build of ISA-L
-    import zlib as _deflate  # type: ignore[no-redef]
+from recorder.format.deflate import INFLATER
 
 KEPT_BYTES = 8 << 20
 _FILTER_OF_HDF5 = {h5py.h5z.FILTER_SHUFFLE: "shuffle", h5py.h5z.FILTER_DEFLATE: "deflate"}
@@ -90,7 +86,7 @@ class ChunkLayout:
 
     def _inflate(self, raw: bytes) -> bytes:
         # One byte more than there may be: a bomb ends here, and a stream that ends has its Adler-32 checked.
-        stream = _deflate.decompressobj()
+        stream = INFLATER.decompressobj()
         data = stream.decompress(raw, self.nbytes + 1)
         if len(data) != self.nbytes or not stream.eof:
             raise DamagedError(f"a chunk inflates to {len(data)} bytes or more instead of {self.nbytes}")

@@ -7,7 +7,6 @@ allocated, and turn the many exceptions of a broken file into :class:`recorder.e
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,15 +15,9 @@ import h5py
 import numpy as np
 
 from recorder.errors import DamagedError, FlightrecError
+from recorder.format.deflate import INFLATE_ERRORS
 
-try:
-    from isal import isal_zlib as _deflate
-except ImportError:  # pragma: no cover - platforms without a build of ISA-L
-    import zlib as _deflate  # type: ignore[no-redef]
-
-_DEFLATE_ERROR: type[Exception] = getattr(_deflate, "error")  # noqa: B009 - a stub calls it an instance
-
-BROKEN = (
+BROKEN: tuple[type[Exception], ...] = (
     OSError,
     RuntimeError,
     KeyError,
@@ -33,8 +26,7 @@ BROKEN = (
     IndexError,
     AttributeError,
     OverflowError,
-    zlib.error,
-    _DEFLATE_ERROR,
+    *INFLATE_ERRORS,
 )
 """What h5py, NumPy and the codecs raise on bytes that do not say what they must."""
 
