@@ -39,6 +39,8 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (float, float.__float__),
 )
 _SAFE_BITS = 2000
+_FOREIGN = 2
+"""``isbuiltin`` of dtypes that other libraries registered, such as bfloat16."""
 _SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _JSON = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), check_circular=False)
 
@@ -197,7 +199,8 @@ _TAGGED: dict[type, tuple[str, Callable[[Any, str], Any], Callable[[Any], Any]]]
 
 
 def _check_dtype(dtype: np.dtype[Any], where: str) -> None:
-    if not _DTYPE.fullmatch(dtype.str) or dtype.names is not None:
+    # A dtype of another library has a name that NumPy reads as something else, or not at all.
+    if not _DTYPE.fullmatch(dtype.str) or dtype.names is not None or dtype.isbuiltin == _FOREIGN:
         raise InputError(
             where,
             "bool, numbers, text, bytes or dates as dtype",

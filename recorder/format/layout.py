@@ -12,6 +12,7 @@ SCHEMA_VERSION = "1.0.0"
 DATA_FILE = "experiment_data.h5"
 RING_SUFFIX = ".ring"
 JOURNAL_SUFFIX = ".journal"
+KEPT_SUFFIX = ".journal.kept"
 LOCK_SUFFIX = ".lock"
 
 METADATA = "metadata"
@@ -40,10 +41,21 @@ TIMESTEPS = "timesteps"
 OWN_TIMESTEPS = "_timesteps"
 """Suffix of a stream's own timesteps, where it does not share its group's."""
 
+PRECISION = "precision"
+"""Attribute of a dataset whose values were rounded by request: how far any is from what was logged."""
+
 COMMITTED = "committed"
 """Counters of a running episode; absent once the episode has ended and shapes are exact."""
 COUNTER = "counter"
 """Attribute of a dataset: its index in ``COMMITTED``."""
+
+DROPPED, RECOVERED_STEPS = "dropped_timesteps", "recovered_timesteps"
+"""Attributes: steps that a policy let go, and that a repair brought back."""
+UNVERIFIED = "unverified_timesteps"
+"""Root attribute: of these, steps that a power cut may have changed before they were brought back."""
+ACCOUNTS = "accounts"
+"""Document of an episode that lost rows or got some back: ``ACCOUNT`` of each stream."""
+ACCOUNT = ("logged", "committed", "recovered", "dropped")
 
 DOCUMENT = "json"
 ATTRIBUTE_LIMIT = 32 * 1024
@@ -61,6 +73,8 @@ WEIGHTS_DENSE_1D = "dense_1d"
 WEIGHTS_COLUMNS = "columns"
 
 RUNNING, COMPLETED, RECOVERED, INTERRUPTED = "running", "completed", "recovered", "interrupted"
+ENDED_BY = "ended_by"
+"""Attribute beside the status ``interrupted``: name of the exception or signal."""
 
 
 def episode_path(episode_id: int) -> str:

@@ -23,9 +23,9 @@ class RunEncoder:
             return np.empty(0), np.empty(0, np.uint32)
         rewards = np.ascontiguousarray(rewards, np.float64)
         bits = rewards.view(np.int64)
-        starts = np.concatenate(([0], np.flatnonzero(bits[1:] != bits[:-1]) + 1))
-        values = rewards[starts]
-        lengths = np.diff(starts, append=len(rewards))
+        bounds = np.concatenate(([0], np.flatnonzero(bits[1:] != bits[:-1]) + 1, [len(rewards)]))
+        values = rewards[bounds[:-1]]
+        lengths = bounds[1:] - bounds[:-1]
         if self.length:
             if np.float64(self.value).view(np.int64) == bits[0]:
                 lengths[0] += self.length

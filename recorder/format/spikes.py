@@ -50,8 +50,9 @@ class IntervalEncoder:
             (row, item, cell) for the anchor rows among these rows.
         """
         base = self.rows * self.n_neurons
-        gaps = np.diff(cells, prepend=self.covered - base - 1)
-        gaps -= 1
+        gaps = cells - 1
+        gaps[1:] -= cells[:-1]
+        gaps[:1] -= self.covered - base - 1
         first_item, covered = self.items, self.covered
         extra: NDArray[np.int64] | None = None
         if len(gaps) and int(gaps.max()) >= SILENCE:
