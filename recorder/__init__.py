@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         ClosedError,
         ConcurrentLogError,
         DamagedError,
+        DroppedStepsWarning,
         DuplicateError,
         FlightrecError,
         InputError,
         InvalidNameError,
+        NetworkFileSystemWarning,
         NoEpisodeError,
         OptionError,
         ReadError,
@@ -38,11 +40,14 @@ if TYPE_CHECKING:
         StateError,
         StreamShapeError,
         StreamTypeError,
+        TransferError,
         UnknownFieldError,
         WriteError,
     )
-    from recorder.exporter import DataExporter, Episode, OptimizedDataExporter, OptimizedEpisode
+    from recorder.exporter import DataExporter, OptimizedDataExporter, OptimizedEpisode
     from recorder.h5.repair import RepairReport, repair
+    from recorder.handle import Episode
+    from recorder.hotpath import HOT_PATH
     from recorder.schema import (
         SCHEMA_VERSION,
         SchemaVersion,
@@ -67,10 +72,12 @@ _HOMES = {
         "ClosedError",
         "ConcurrentLogError",
         "DamagedError",
+        "DroppedStepsWarning",
         "DuplicateError",
         "FlightrecError",
         "InputError",
         "InvalidNameError",
+        "NetworkFileSystemWarning",
         "NoEpisodeError",
         "OptionError",
         "ReadError",
@@ -81,11 +88,14 @@ _HOMES = {
         "StateError",
         "StreamShapeError",
         "StreamTypeError",
+        "TransferError",
         "UnknownFieldError",
         "WriteError",
     ),
-    "recorder.exporter": ("DataExporter", "Episode", "OptimizedDataExporter", "OptimizedEpisode"),
+    "recorder.exporter": ("DataExporter", "OptimizedDataExporter", "OptimizedEpisode"),
+    "recorder.handle": ("Episode",),
     "recorder.h5.repair": ("RepairReport", "repair"),
+    "recorder.hotpath": ("HOT_PATH",),
     "recorder.schema": (
         "SCHEMA_VERSION",
         "SchemaVersion",
@@ -106,12 +116,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "HOT_PATH",
     "SCHEMA_VERSION",
     "AmbiguousSpikesError",
     "ClosedError",
     "ConcurrentLogError",
     "DamagedError",
     "DataExporter",
+    "DroppedStepsWarning",
     "DuplicateError",
     "Episode",
     "EpisodeData",
@@ -119,6 +131,7 @@ __all__ = [
     "FlightrecError",
     "InputError",
     "InvalidNameError",
+    "NetworkFileSystemWarning",
     "NoEpisodeError",
     "OptimizedDataExporter",
     "OptimizedEpisode",
@@ -136,6 +149,7 @@ __all__ = [
     "StateError",
     "StreamShapeError",
     "StreamTypeError",
+    "TransferError",
     "UnknownFieldError",
     "WriteError",
     "__version__",

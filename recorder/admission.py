@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recorder.conversion import digits_lost, what_is_lost
 from recorder.errors import InputError, InvalidNameError, StreamShapeError, StreamTypeError
 from recorder.format.layout import OWN_TIMESTEPS, TIMESTEPS
 
+_SAY = "make a NumPy array that says what shall be stored"
 MAX_DIMENSIONS = 31
 """HDF5 has 32, and one is time."""
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -51,17 +53,31 @@ def admit_timestep(value: Any) -> int:
     """
     if value is None:
         raise InputError("timestep", "an int", "None", hint="timestep is required")
-    if isinstance(value, bool | np.bool_):
-        raise StreamTypeError("timestep", "an int", f"{type(value).__name__} {value!r}")
-    try:
-        step = operator.index(value)
-    except TypeError:
-        raise StreamTypeError(
-            "timestep", "an int", f"{type(value).__name__} {value!r}", hint="convert it with int()"
-        ) from None
+    step = as_index(value)
+    if step is None:
+        hint = "" if is_bool(value) else "convert it with int()"
+        raise StreamTypeError("timestep", "an int", f"{type(value).__name__} {value!r}"[:200], hint=hint)
     if not INT64_MIN <= step <= INT64_MAX:
         raise InputError("timestep", "an integer of 64 bits", str(step))
     return step
+
+
+def as_index(value: Any) -> int | None:
+    """``value`` as an int without any loss; None for bools, floats and everything else that is none."""
+    if type(value) is int:
+        return value
+    try:
+        return None if is_bool(value) else operator.index(value)
+    except MemoryError:
+        raise
+    except Exception:
+        # Of whatever kind: libraries have their own for arrays that are no single integer.
+        return None
+
+
+def is_bool(value: Any) -> bool:
+    """Whether ``value`` is a truth value: Python's, NumPy's or an array library's."""
+    return isinstance(value, bool | np.bool_) or str(getattr(value, "dtype", "")).endswith("bool")
 
 
 def admit_real(stream: str, step: Any, value: Any) -> float:
@@ -95,20 +111,30 @@ def as_array(stream: str, step: Any, value: Any) -> NDArray[Any]:
     Raises
     ------
     StreamTypeError
-        Text, dates, objects, ragged lists, masked arrays, integers past 64 bits, extended floats.
+        Text, dates, objects, ragged lists, masked arrays, integers past 64 bits, extended floats; tables
+        and lists in whose one dtype a mask, a missing value or digits of an integer would be lost.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise StreamTypeError(
             stream, "an array without a mask", "a masked array", step=step, hint="use .filled()"
         )
-    if hasattr(value, "detach") and hasattr(value, "numpy"):
-        value = value.detach()
     try:
+        loss = what_is_lost(value)
+        if hasattr(value, "detach") and hasattr(value, "numpy"):
+            value = value.detach()
         array = np.asarray(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        loss = loss or digits_lost(value, array)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Of whatever kind: __array__ runs other people's code.
         raise StreamTypeError(
             stream, "numbers in an array, a list or a scalar", f"{type(value).__name__} ({error})", step=step
         ) from error
+    if loss:
+        raise StreamTypeError(
+            stream, "numbers of one dtype", f"{type(value).__name__} with {loss}", step=step, hint=_SAY
+        )
     if array.dtype.itemsize not in _KINDS.get(array.dtype.kind, ()):
         raise StreamTypeError(
             stream,
@@ -118,18 +144,25 @@ def as_array(stream: str, step: Any, value: Any) -> NDArray[Any]:
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    if not array.flags.aligned:
+        array = array.copy()
     plain = np.dtype(array.dtype.str)
     # C has two names for an integer of 64 bits, and a memoryview tells them apart.
     return array if array.dtype.char == plain.char else array.view(plain)
 
 
-def learn(stream: str, step: Any, value: Any) -> tuple[StreamType, NDArray[Any]]:
-    """The type that a stream's first value fixes, and that value as an array."""
+def learn(stream: str, step: Any, value: Any, *, inexact: bool = False) -> tuple[StreamType, NDArray[Any]]:
+    """The type that a stream's first value fixes, and that value as an array.
+
+    ``inexact`` says that it will be rounded, which takes floats.
+    """
     array = as_array(stream, step, value)
     if array.size == 0:
         raise StreamShapeError(stream, "a row with at least one element", describe(array), step=step)
     if array.ndim > MAX_DIMENSIONS:
         raise StreamShapeError(stream, f"at most {MAX_DIMENSIONS} dimensions", describe(array), step=step)
+    if inexact and array.dtype.kind not in "fc":
+        raise StreamTypeError(stream, "floats, which precision= can round", describe(array), step=step)
     return StreamType(stream, array.dtype, array.shape), array
 
 
@@ -147,7 +180,7 @@ def admit(kind: StreamType, step: Any, value: Any) -> NDArray[Any]:
             f"{kind} (fixed by the stream's first value)",
             describe(array),
             step=step,
-            hint=_dtype_hint(kind.dtype, array.dtype),
+            hint=dtype_hint(kind.dtype, array.dtype),
         )
     if array.shape != kind.shape:
         raise StreamShapeError(
@@ -197,7 +230,8 @@ def describe(array: NDArray[Any]) -> str:
     return f"{array.dtype.name} of shape {array.shape}" if array.shape else f"{array.dtype.name} scalar"
 
 
-def _dtype_hint(expected: np.dtype[Any], got: np.dtype[Any]) -> str:
+def dtype_hint(expected: np.dtype[Any], got: np.dtype[Any]) -> str:
+    """What to do about a value of another dtype than its stream's."""
     if expected.kind in "iub" and got.kind == "f":
         return "the first value was no float: log floats from the start (0.0 instead of 0)"
     if expected.kind == "f" and got.kind in "iub":

@@ -78,12 +78,13 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from recorder.format.layout import FORMAT_VERSION
+    from recorder.hotpath import HOT_PATH
 
     try:
         number = version("flightrec")
     except PackageNotFoundError:  # run from a checkout that was never installed
         number = "(not installed)"
-    click.echo(f"flightrec {number}, file format {FORMAT_VERSION}")
+    click.echo(f"flightrec {number}, file format {FORMAT_VERSION}, hot path {HOT_PATH}")
     ctx.exit()
 
 

@@ -14,6 +14,7 @@
     ├── StateError (RuntimeError)           the call does not fit the state of the recording
     │   ├── NoEpisodeError                  log() before start_episode()
     │   ├── ClosedError                     anything after close()
+    │   ├── TransferError (TypeError)       a recording was to be pickled, or copied
     │   ├── ConcurrentLogError              log() while another call of it runs
     │   └── DuplicateError (ValueError)     saved once per file, or an episode id used twice
     ├── RingFullError (RuntimeError)        on_full="raise" and no block is free
@@ -22,6 +23,9 @@
     └── ReadError (ValueError)              a recording cannot be read
         ├── DamagedError                    bytes do not say what they must
         └── RepairError                     a killed recording could not be brought back
+
+    DroppedStepsWarning (UserWarning)       on_full="drop" let steps go; once an episode
+    NetworkFileSystemWarning (UserWarning)  a recording's folder is not on a disk of this machine
 """
 
 from __future__ import annotations
@@ -99,6 +103,10 @@ class ClosedError(StateError):
     """A call on a recording that has been closed."""
 
 
+class TransferError(StateError, TypeError):
+    """A recording was to be pickled or copied: it belongs to the process that opened it."""
+
+
 class ConcurrentLogError(StateError):
     """``log()`` from another thread or a signal handler while a call was running; nothing was stored."""
 
@@ -108,7 +116,17 @@ class DuplicateError(StateError, ValueError):
 
 
 class RingFullError(FlightrecError, RuntimeError):
-    """No block of the ring is free and ``on_full="raise"`` was asked for."""
+    """No block of the ring is free and ``on_full="raise"`` was asked for.
+
+    Attributes
+    ----------
+    stored : int
+        Steps of the call that were stored before: 0 for ``log()``, the first so many of ``log_batch()``.
+    """
+
+    def __init__(self, text: str, *, stored: int = 0) -> None:
+        super().__init__(text)
+        self.stored = stored
 
 
 class RecordingLockedError(FlightrecError, OSError):
@@ -129,3 +147,26 @@ class DamagedError(ReadError):
 
 class RepairError(ReadError):
     """A killed recording could not be brought back; nothing was changed."""
+
+
+class DroppedStepsWarning(UserWarning):
+    """The ring is full and ``on_full="drop"`` lets steps go: given once an episode, counted always.
+
+    Attributes
+    ----------
+    episode_id : int
+    stored, dropped : int
+        Steps of this call that were stored and that were let go; the episode may lose more of them.
+    """
+
+    def __init__(self, episode_id: int, *, stored: int, dropped: int) -> None:
+        self.episode_id, self.stored, self.dropped = episode_id, stored, dropped
+        super().__init__(
+            f"the ring is full, and on_full='drop' lets steps of episode {episode_id} go: {dropped} of this "
+            f"call, which stored {stored}. What the episode loses is counted in the file, stream by stream; "
+            "give ring_bytes more, or on_full='wait', to lose nothing"
+        )
+
+
+class NetworkFileSystemWarning(UserWarning):
+    """A recording's folder is on a file system where locks and memory maps hold on this machine alone."""

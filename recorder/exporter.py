@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import shutil
-import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from recorder import process
+from recorder.dropping import Drops
 from recorder.errors import NoEpisodeError
 from recorder.format.layout import RING_SUFFIX, episode_path
 from recorder.h5.chunking import Chunking
@@ -19,38 +18,17 @@ from recorder.h5.lock import RecordingLock
 from recorder.h5.sink import Sink
 from recorder.h5.skeleton import finish
 from recorder.h5.tree import put_encoded
-from recorder.handle import EpisodeHandle
+from recorder.handle import Episode
 from recorder.meter import Meter
-from recorder.options import RecordingOptions
+from recorder.options import FSYNC, RecordingOptions
+from recorder.plan import Given, arguments_of
 from recorder.recording import Recording
 from recorder.ring.arena import Ring
 from recorder.ring.record import END, START
 from recorder.ringbatch import log_batch
 from recorder.saving import Change
-from recorder.steplog import Given, StepLog
+from recorder.steplog import StepLog
 from recorder.writer import Writer
-
-_open: weakref.WeakSet[DataExporter] = weakref.WeakSet()
-_held: list[DataExporter] = []
-"""Exporters whose writers rest while a fork is made."""
-
-
-class Episode(EpisodeHandle):
-    """One episode of a :class:`DataExporter`."""
-
-    def __init__(self, recording: DataExporter, episode_id: int, steps: StepLog) -> None:
-        super().__init__(recording, episode_id)
-        self._exporter, self._steps = recording, steps
-
-    @property
-    def timestep_count(self) -> int:
-        """Calls so far that carried a timestep's data."""
-        return self._steps.timestep_count
-
-    @property
-    def group(self) -> Any:
-        """The episode's ``h5py.Group``, read-only, with what was committed when it is asked for."""
-        return self._exporter.h5_file[episode_path(self.episode_id)]
 
 
 class DataExporter(Recording):
@@ -72,8 +50,8 @@ class DataExporter(Recording):
     chunk_size : int, default 10000
         Rows of an HDF5 chunk, as long as it stays below 1 MiB.
     enable_swmr : bool, default False
-        Hand what was logged to the file at least every ``flush_interval`` seconds. (The file can be
-        opened by SWMR readers in any case; without this, a slow simulation's rows come in larger steps.)
+        Hand what was logged to the file at least every ``flush_interval`` seconds; SWMR readers can open
+        the file in any case.
     async_write : bool, default False
         Encode and write on a thread of its own, which has the whole ring to catch up when the disk stalls.
         False does it on the caller's thread whenever a block is full: deterministic, as fast or faster,
@@ -85,11 +63,17 @@ class DataExporter(Recording):
     flush_interval : float, default 1.0
         Seconds; see ``enable_swmr``.
     durability : {"process", "fsync"}
-        What committed rows survive: the death of the process, or also a power cut.
+        What survives a power cut: nothing for certain, or what was logged before the last
+        ``end_episode()``, checkpoint or :meth:`flush`, and else ``flush_interval`` before the last call.
+        The death of the process takes nothing in either case.
     spike_format : {"auto", "dense", "indices"}
         What ``spikes`` are; ``"auto"`` refuses integer lists that could be either.
     n_neurons : int, optional
         Number of neurons, where spikes are indices.
+    precision : mapping of str to float, optional
+        How far a stored value may be from the logged one, by stream: ``{"v": 1e-3, "behavior/x": 0.01}``.
+        Such floats are rounded to a power of two, which makes noise several times smaller. All else is
+        stored exactly as it was logged.
     progress : bool, default False
         Show a progress line with steps and steps per second.
 
@@ -121,6 +105,7 @@ class DataExporter(Recording):
         durability: str = "process",
         spike_format: str = "auto",
         n_neurons: int | None = None,
+        precision: Mapping[str, float] | None = None,
         progress: bool = False,
     ) -> None:
         options = RecordingOptions(
@@ -139,11 +124,13 @@ class DataExporter(Recording):
             durability=durability,
             spike_format=spike_format,
             n_neurons=n_neurons,
+            precision=precision,
             progress=progress,
         )
         chunking = Chunking.of(options.compression, options.compression_level, options.chunk_size)
         super().__init__(options)
         self._steps: StepLog | None = None
+        self._ending: StepLog | None = None
         self._expected_rows = 0
         self._snapshot: Any = None
         self._direct = type(self).log is DataExporter.log
@@ -151,10 +138,10 @@ class DataExporter(Recording):
         self._lock = RecordingLock(self.h5_path)
         try:
             self._lock.acquire()
-            create(self.h5_path, self._initialise)
+            create(self.h5_path, self._initialise, sync=options.durability == FSYNC)
             ring = self.h5_path.with_name(self.h5_path.name + RING_SUFFIX)
             self._ring = Ring.create(ring, options.ring_bytes)
-            sink = Sink(self.h5_path, chunking, sync=options.durability == "fsync")
+            sink = Sink(self.h5_path, chunking, sync=options.durability == FSYNC)
         except BaseException:
             self._lock.release()
             # The folder was made for this recording, and nothing was logged into it.
@@ -165,10 +152,10 @@ class DataExporter(Recording):
             sink,
             threaded=options.async_write,
             on_full=options.on_full,
-            tick=options.flush_interval if options.enable_swmr else None,
+            tick=options.flush_interval if options.enable_swmr or sink.sync else None,
         )
         self._writer.on_attention = self._call_in
-        _open.add(self)
+        process.opened(self)
 
     def log(
         self,
@@ -212,8 +199,7 @@ class DataExporter(Recording):
         """
         steps = self._steps
         if steps is None:
-            self._require_open()
-            raise NoEpisodeError("No active episode. Call start_episode() first.")
+            raise self._no_episode()
         function = steps.function
         if function is None:
             steps.admit(timestep, neural_state, spikes, behavior, reward, more)
@@ -227,7 +213,7 @@ class DataExporter(Recording):
         spikes: Any = None,
         behavior: Mapping[str, Any] | None = None,
         reward: Any = None,
-    ) -> None:
+    ) -> int:
         """Log many timesteps at once; stores what as many calls of :meth:`log` would.
 
         Parameters
@@ -237,17 +223,40 @@ class DataExporter(Recording):
         spikes : array_like, shape (steps, neurons)
         reward : array_like, shape (steps,)
 
+        Returns
+        -------
+        int
+            Steps that were stored: all, unless ``on_full="drop"`` let the last ones go.
+
         Raises
         ------
         InputError
             Arrays that do not fit each other or the streams so far; nothing was stored.
+        RingFullError
+            ``on_full="raise"``; its ``stored`` says how many of the first steps were stored.
         """
         steps = self._steps
         if steps is None:
-            self._require_open()
-            raise NoEpisodeError("No active episode. Call start_episode() first.")
+            raise self._no_episode()
         self._writer.check()
-        log_batch(steps, timesteps, neural_state, spikes, behavior, reward)
+        return log_batch(steps, timesteps, neural_state, spikes, behavior, reward)
+
+    def flush(self) -> None:
+        """Hand everything that was logged to the file now.
+
+        What fills no chunk yet waits beside it, as after any commit. With ``durability="fsync"`` every
+        step that was logged before survives a power cut from here on.
+
+        Raises
+        ------
+        ClosedError
+        WriteError
+            The writer met an error.
+        """
+        self._require_open()
+        if self._steps is not None:
+            self._steps.seal()
+        self._writer.drain()
 
     @property
     def h5_file(self) -> Any:
@@ -273,6 +282,7 @@ class DataExporter(Recording):
             self._writer,
             self.options,
             self._n_neurons,
+            drops=Drops(self._ring, episode_id),
             expected_rows=self._expected_rows,
             install=self._install,
             elsewhere=self.log,
@@ -284,45 +294,56 @@ class DataExporter(Recording):
         return Episode(self, episode_id, steps)
 
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
-        steps = self._steps
+        # From here on nothing is logged into it, whether or not its end can be written now.
+        steps = self._ending = self._steps or self._ending
         assert steps is not None
+        self._steps = None
         steps.close()
         self._uninstall()
         self._expected_rows = steps.timestep_count
-        end["dropped_timesteps"] = steps.dropped
+        end |= steps.drops.end()
         if final_state is not None:
             self._writer.change(final_state)
         summary = end.get("summary", "")
         if 4 * len(summary) > self._ring.largest_record:
             del end["summary"]
-            path = episode_path(self._episode_id())
+            path = episode_path(self._require_episode().episode_id)
             self._writer.change(lambda file: put_encoded(file[path], "summary", summary.encode("ascii")))
         record = self._writer.append(END, {"end": end}, wait=True)
         assert record is not None
         self._writer.seal(record)
-        self._steps = None
+        self._ending = None
+        if self.options.durability == FSYNC:
+            self._writer.drain()
 
     def _close_file(self, status: str) -> None:
-        _open.discard(self)
         self._close_snapshot()
         self._meter.close()
         self._uninstall()
         try:
             if not self._writer.failed:
-                now, count = datetime.now().isoformat(), self.episode_count
-                self._writer.change(
-                    lambda file: finish(file, status=status, end_time=now, episode_count=count)
-                )
+                self._writer.change(self._last_change(status))
         finally:
             try:
                 self._writer.close()
             finally:
-                self._ring.close(unlink=not self._writer.failed and self._writer.settled)
+                self._writer.close_ring()
                 self._lock.release()
+                process.closed(self)
 
-    def _episode_id(self) -> int:
-        assert self.current_episode is not None
-        return self.current_episode.episode_id
+    def _last_change(self, status: str) -> Change:
+        now, count, lost = datetime.now().isoformat(), self.episode_count, self._ring.dropped
+
+        def change(file: Any) -> None:
+            finish(file, status=status, end_time=now, episode_count=count, dropped=lost)
+            self._sign(file)
+
+        return change
+
+    def _no_episode(self) -> Exception:
+        self._require_open()
+        self._writer.check()
+        return NoEpisodeError("No active episode. Call start_episode() first.")
 
     def _install(self, function: Callable[..., None]) -> None:
         # An instance attribute saves the bound method and one call; a subclass that has its own log keeps it.
@@ -339,20 +360,26 @@ class DataExporter(Recording):
             steps.retire()
 
     def _on_new(self, step: int, new: Given) -> None:
-        values: dict[str, Any] = {}
-        for stream, value in new.values():
-            if stream.key:
-                values.setdefault(_ARGUMENTS[stream.group], {})[stream.key] = value
-            else:
-                values[_ARGUMENTS[stream.group]] = value
-        self._warn_about(step, **values)
+        self._warn_about(step, **arguments_of(new))
 
     def _close_snapshot(self) -> None:
         if self._snapshot is not None:
             self._snapshot.close()
             self._snapshot = None
 
-    def _disown(self) -> None:
+    def in_the_middle(self) -> bool:
+        """Whether something is under way that ending the recording, here and now, would wait for."""
+        return self._closed or self._writer.held_here
+
+    def hold(self) -> None:
+        """Before a fork: wait until the file is whole, and leave it so."""
+        self._writer.busy.acquire()
+
+    def go_on(self) -> None:
+        """After a fork: the writer may go on."""
+        self._writer.busy.release()
+
+    def disown(self) -> None:
         """In a forked child: the recording is the parent's, so nothing here may touch it."""
         self._closed = True
         self._uninstall()
@@ -360,40 +387,8 @@ class DataExporter(Recording):
         if steps is not None:
             steps.disown()
         self._writer.disown()
+        self._lock.disown()
 
-
-_ARGUMENTS = {
-    "neural_states": "neural_state",
-    "spikes": "spikes",
-    "behavior": "behavior",
-    "rewards": "reward",
-}
-
-
-def _close_all() -> None:
-    for exporter in list(_open):
-        exporter.__exit__(SystemExit, SystemExit("the interpreter ended before close()"), None)
-
-
-def _hold_all() -> None:
-    for exporter in list(_open):
-        exporter._writer.busy.acquire()
-        _held.append(exporter)
-
-
-def _release_all() -> None:
-    while _held:
-        _held.pop()._writer.busy.release()
-
-
-def _disown_all() -> None:
-    for exporter in list(_held):
-        exporter._disown()
-    _release_all()
-
-
-atexit.register(_close_all)
-os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_disown_all)
 
 OptimizedDataExporter = DataExporter
 OptimizedEpisode = Episode

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recorder.errors import NoEpisodeError
+from recorder.format.layout import episode_path
 
 if TYPE_CHECKING:
+    from recorder.exporter import DataExporter
     from recorder.recording import Recording
+    from recorder.steplog import StepLog
 
 
 class EpisodeHandle(abc.ABC):
@@ -87,3 +90,21 @@ class EpisodeHandle(abc.ABC):
         if recording.current_episode is not self:
             raise NoEpisodeError(f"Episode {self.episode_id} has ended.")
         return recording
+
+
+class Episode(EpisodeHandle):
+    """One episode of a :class:`recorder.DataExporter`."""
+
+    def __init__(self, recording: DataExporter, episode_id: int, steps: StepLog) -> None:
+        super().__init__(recording, episode_id)
+        self._exporter, self._steps = recording, steps
+
+    @property
+    def timestep_count(self) -> int:
+        """Calls so far that carried a timestep's data."""
+        return self._steps.timestep_count
+
+    @property
+    def group(self) -> Any:
+        """The episode's ``h5py.Group``, read-only, with what was committed when it is asked for."""
+        return self._exporter.h5_file[episode_path(self.episode_id)]

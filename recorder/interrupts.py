@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,10 +20,10 @@ def deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[tuple[int, Any]] = []
+    came: list[int] = []
 
-    def later(number: int, frame: Any) -> None:
-        came.append((number, frame))
+    def later(number: int, _: Any) -> None:
+        came.append(number)
 
     handlers = {s: h for s in signal.valid_signals() if callable(h := signal.getsignal(s))}
     try:
@@ -32,5 +33,6 @@ def deferred() -> Iterator[None]:
     finally:
         for which, handler in handlers.items():
             signal.signal(which, handler)
-        for number, frame in came:
-            handlers[signal.Signals(number)](number, frame)
+        for number in came:
+            # This frame: the interrupted one has returned by now, and leads nowhere.
+            handlers[signal.Signals(number)](number, sys._getframe())

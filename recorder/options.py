@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from recorder.errors import OptionError
+from recorder.format.layout import BEHAVIOR, NEURAL
 
 COMPRESSIONS = ("gzip", "lzf", "szip")
 """Filters that every HDF5 build of h5py may have; others come from hdf5plugin by name."""
 ON_FULL = ("wait", "raise", "drop")
-DURABILITIES = ("process", "fsync")
+FSYNC = "fsync"
+DURABILITIES = ("process", FSYNC)
 SPIKE_FORMATS = ("auto", "dense", "indices")
 MIN_RING_BYTES = 1 << 20
 
@@ -50,11 +53,15 @@ class RecordingOptions:
     spike_format: str = "auto"
     n_neurons: int | None = None
     progress: bool = False
+    precision: Mapping[str, float] | None = None
+    """How far a stored value may be from the logged one, by stream: ``{"v": 1e-3}``; exact where absent."""
+    precisions: Mapping[str, float] = field(init=False, repr=False, default_factory=dict)
     rates: Mapping[str, int] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_name(self.experiment_name)
         object.__setattr__(self, "rates", _rates(self.neural_sampling_rate))
+        object.__setattr__(self, "precisions", _precisions(self.precision))
         for name in ("validate_data", "enable_swmr", "async_write", "progress"):
             _require(isinstance(getattr(self, name), bool), name, "True or False", self)
         _require(_is_int(self.chunk_size) and self.chunk_size >= 1, "chunk_size", "rows, at least 1", self)
@@ -101,6 +108,16 @@ def _rates(given: int | Mapping[str, int]) -> dict[str, int]:
             name = f"neural_sampling_rate[{key!r}]" if key else "neural_sampling_rate"
             raise OptionError(f"{name} must be timesteps, an int of at least 0, got {rate!r}")
         out[key] = max(1, operator.index(rate))
+    return out
+
+
+def _precisions(given: Mapping[str, float] | None) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for key, bound in (given or {}).items():
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 < bound < math.inf:
+            raise OptionError(f"precision[{key!r}] must be a number above 0, got {bound!r}")
+        group = key.partition("/")[0]
+        out[key if group in (NEURAL, BEHAVIOR) and "/" in key else f"{NEURAL}/{key}"] = float(bound)
     return out
 
 

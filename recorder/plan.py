@@ -7,8 +7,10 @@ missing, or that is sampled, has a side table whose rows say after how many main
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from numpy.typing import NDArray
 
 from recorder.admission import StreamType
 from recorder.format.layout import BEHAVIOR, EVENTS, NEURAL, REWARDS, SPIKES, WEIGHT_CHANGES
@@ -94,6 +96,10 @@ class Plan:
     event_rows: int = 256
     event_bytes: int = _MIN_HEAP
 
+    def copy(self) -> Plan:
+        """A plan of its own, with streams of its own."""
+        return replace(self, streams={name: replace(stream) for name, stream in self.streams.items()})
+
     def group(self, group: str) -> Iterator[Stream]:
         """The streams of a group."""
         return (stream for stream in self.streams.values() if stream.group == group)
@@ -176,3 +182,24 @@ def _heap(rows: int, stream: Stream) -> int:
 
 GROUP_ARGUMENTS = {NEURAL: "neural_state", SPIKES: "spikes", BEHAVIOR: "behavior", REWARDS: "reward"}
 """The keyword of ``log()`` that brings each group."""
+
+
+Given = dict[str, tuple[Stream, Any]]
+"""What a call brings, admitted: its streams, known or new, and their values."""
+
+
+def arguments_of(given: Given) -> dict[str, Any]:
+    """The arguments of ``log`` that bring this."""
+    out: dict[str, Any] = {}
+    for stream, value in given.values():
+        argument = GROUP_ARGUMENTS[stream.group]
+        if stream.key:
+            out.setdefault(argument, {})[stream.key] = value
+        else:
+            out[argument] = value
+    return out
+
+
+def plain(array: NDArray[Any]) -> Any:
+    """An array, or the scalar that it is."""
+    return array if array.shape else array[()]

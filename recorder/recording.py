@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import logging
-import operator
 import os
 import warnings
 from collections.abc import Mapping
@@ -17,23 +16,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from recorder.admission import admit_name
+from recorder.admission import INT64_MAX, admit_name, as_index
 from recorder.environment import command_line
-from recorder.errors import ClosedError, DuplicateError, InputError, NoEpisodeError
+from recorder.errors import ClosedError, DuplicateError, InputError, NoEpisodeError, TransferError
+from recorder.filesystem import warn_of_network
 from recorder.format.document import dumps
 from recorder.format.layout import (
+    ACCOUNTS,
     COMMITTED,
     COMPLETED,
     DATA_FILE,
+    ENDED_BY,
     EPISODE_GROUPS,
     FINAL_STATE,
     INTERRUPTED,
+    PRECISION,
     RUNTIME,
     episode_path,
 )
-from recorder.h5.skeleton import initialise, put_texts
+from recorder.h5.skeleton import initialise, put_text, put_texts
 from recorder.h5.tree import plan_tree, write_plan
 from recorder.handle import EpisodeHandle
 from recorder.options import RecordingOptions
@@ -43,7 +44,7 @@ from recorder.utils import TIMESTAMP, create_output_dir
 
 logger = logging.getLogger("recorder")
 
-_RESERVED = (*EPISODE_GROUPS, FINAL_STATE, COMMITTED, "summary")
+_RESERVED = (*EPISODE_GROUPS, FINAL_STATE, COMMITTED, "summary", ACCOUNTS)
 
 
 class Recording(Saving):
@@ -77,7 +78,9 @@ class Recording(Saving):
         self._used_ids: set[int] = set()
         self._static_names: set[str] = set()
         self._closed = False
+        self._ended_by = ""
         self._owner = os.getpid()
+        warn_of_network(Path(options.output_base_dir), stacklevel=3)
         self.timestamp = datetime.now().strftime(TIMESTAMP)
         self.output_dir: Path = create_output_dir(
             options.output_base_dir, options.experiment_name, self.timestamp
@@ -98,13 +101,13 @@ class Recording(Saving):
 
     @abc.abstractmethod
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> EpisodeHandle:
-        """Begin an episode; ``start`` is what :func:`recorder.h5.skeleton.create_episode` takes."""
+        """Begin an episode; ``start`` is what :func:`recorder.h5.skeleton.first_attributes` takes."""
 
     @abc.abstractmethod
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
         """End the current episode.
 
-        ``end`` is what :func:`recorder.h5.skeleton.finish_episode` takes; it is JSON. ``final_state``
+        ``end`` is what :func:`recorder.h5.skeleton.last_attributes` takes; it is JSON. ``final_state``
         is a structural change to be made before.
         """
 
@@ -133,6 +136,7 @@ class Recording(Saving):
             "episode_id": number,
             "start_time": datetime.now().isoformat(),
             "neural_sampling_rate": _plain_rate(self.options),
+            **({PRECISION: dict(self.options.precisions)} if self.options.precisions else {}),
         }
         episode = self._begin_episode(number, start)
         self._used_ids.add(number)
@@ -203,14 +207,34 @@ class Recording(Saving):
             self._shut(COMPLETED)
             return
         try:
-            self._shut(INTERRUPTED)
+            self._shut(INTERRUPTED, type(error).__name__)
         except Exception as second:
-            logger.exception("Closing %s failed", self.h5_path)
+            logger.warning("Closing %s failed: %s", self.h5_path, second)
             error.add_note(f"Closing {self.h5_path} failed too: {second}")
 
-    def _shut(self, status: str) -> None:
+    def end_early(self, ended_by: str) -> None:
+        """Close as ``interrupted``, where nobody waits for an error: what goes wrong is logged.
+
+        Parameters
+        ----------
+        ended_by : str
+            Name of the signal or exception, stored as the attribute ``ended_by``.
+        """
+        try:
+            self._shut(INTERRUPTED, ended_by)
+        except Exception:
+            logger.exception("Closing %s failed", self.h5_path)
+
+    def __reduce__(self) -> Any:
+        raise TransferError(
+            f"the recording in {self.output_dir} belongs to the process that opened it and cannot be pickled "
+            "or copied; give other processes the path of its folder, or a recording of their own"
+        )
+
+    def _shut(self, status: str, ended_by: str = "") -> None:
         if self._closed or os.getpid() != self._owner:
             return
+        self._ended_by = ended_by
         try:
             if self.current_episode is not None:
                 self._finish(status=status)
@@ -231,8 +255,10 @@ class Recording(Saving):
         end: dict[str, Any] = {
             "end_time": datetime.now().isoformat(),
             "status": status,
-            "success": bool(success),
+            "success": _truth(success),
         }
+        if self._ended_by:
+            end[ENDED_BY] = self._ended_by
         if summary is not None:
             if not isinstance(summary, Mapping):
                 raise InputError("summary", "a dict", type(summary).__name__)
@@ -261,6 +287,11 @@ class Recording(Saving):
         put_texts(file[RUNTIME], self._runtime_info())
         logger.info("Initialized %s: %s", type(self).__name__, self.output_dir)
 
+    def _sign(self, file: Any) -> None:
+        """With the root's last attributes: what ended the recording, if it was not ``close()``."""
+        if self._ended_by:
+            put_text(file, ENDED_BY, self._ended_by)
+
     def _warn_about(self, timestep: Any, **first: Any) -> None:
         """Warn about what looks wrong in values that are the first of their streams.
 
@@ -279,6 +310,8 @@ class Recording(Saving):
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError(f"The recording in {self.output_dir} is closed.")
+        if os.getpid() != self._owner:
+            raise ClosedError("this recording belongs to the process that opened it")
 
     def _require_episode(self) -> EpisodeHandle:
         if self.current_episode is None:
@@ -291,15 +324,20 @@ class Recording(Saving):
             while number in self._used_ids:
                 number += 1
             return number
-        try:
-            number = operator.index(episode_id)
-        except TypeError:
-            number = -1
-        if isinstance(episode_id, bool | np.bool_) or not 0 <= number < 2**63:
-            raise InputError("episode_id", "an int of 0 or more", repr(episode_id))
+        wanted = as_index(episode_id)
+        if wanted is None or not 0 <= wanted <= INT64_MAX:
+            raise InputError("episode_id", "an int of 0 or more", repr(episode_id)[:200])
+        number = wanted
         if number in self._used_ids:
             raise DuplicateError(f"Episode {number} exists already.")
         return number
+
+
+def _truth(success: Any) -> bool:
+    try:
+        return bool(success)
+    except Exception as error:
+        raise InputError("success", "a bool", f"{type(success).__name__} ({error})") from error
 
 
 def _plain_rate(options: RecordingOptions) -> int | dict[str, int]:

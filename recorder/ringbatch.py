@@ -2,68 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.admission import admit_key, as_array, describe, learn
-from recorder.errors import InputError, StreamShapeError, StreamTypeError
-from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
-from recorder.plan import GROUP_ARGUMENTS, HEAD, MAIN, NEED, VALUE, Stream
+from recorder.admission import describe, dtype_hint, learn
+from recorder.batch_input import Columns, admit_batch
+from recorder.dropping import describe_full
+from recorder.errors import RingFullError, StreamShapeError, StreamTypeError
+from recorder.format.layout import SPIKES
+from recorder.plan import HEAD, MAIN, NEED, VALUE, Given, Stream
 from recorder.ring.record import Record
 from recorder.rowcode import Position
 from recorder.sideband import Side
 from recorder.spike_input import DENSE, SpikeType
-from recorder.steplog import Given, StepLog
-
-Columns = dict[str, NDArray[Any]]
+from recorder.steplog import StepLog
 
 
 def log_batch(
     steps: StepLog, timesteps: Any, neural_state: Any, spikes: Any, behavior: Any, reward: Any
-) -> None:
+) -> int:
     """Log ``timesteps`` (steps,) with arrays whose first axis is steps; see ``DataExporter.log_batch``."""
-    times = _timesteps(timesteps)
-    columns = _columns(len(times), neural_state, spikes, behavior, reward)
+    times, columns = admit_batch(
+        timesteps, neural_state, spikes, behavior, reward, index_lists=steps.index_lists
+    )
     if not len(times):
-        return
+        return 0
     first = int(times[0])
+    with steps.alone(first):
+        return _log(steps, first, times, columns)
+
+
+def _log(steps: StepLog, first: int, times: NDArray[np.int64], columns: Columns) -> int:
     given: Given = {}
     for name, array in columns.items():
         stream = steps.plan.streams.get(name) or _new(steps, name, array)
         _check(stream, first, array)
-        given[name] = stream, None
-    steps.prepare(first, given, Side(first))
-    kept = {
-        name: _kept(times, steps.due(name), stream.rate)
-        for name, (stream, _) in given.items()
-        if stream.rate > 1
-    }
+        given[name] = stream, array[0]
     done = 0
-    while done < len(times):
-        if steps.record is None or _room(steps, steps.record) == 0:
-            if not steps.roll():
-                steps.drop(len(times) - done)
-                return
-            continue
-        done = _fill(steps, steps.record, times, columns, kept, done)
+    try:
+        steps.prepare(first, given, Side(first))
+        kept = {
+            name: _kept(times, steps.due(name), stream.rate)
+            for name, (stream, _) in given.items()
+            if stream.rate > 1
+        }
+        sides = {name: stream for name, stream in steps.plan.streams.items() if stream.side}
+        while done < len(times):
+            record, position = steps.record, steps.function.position() if steps.function else Position()
+            room = 0 if record is None else _room(record, position, sides)
+            if record is None or not room:
+                if not steps.roll():
+                    _drop(steps, given, times, done)
+                    break
+                continue
+            stop = min(len(times), done + room)
+            done = _fill(steps, record, position, sides, times, columns, kept, done, stop)
+    except RingFullError as error:
+        raise RingFullError(describe_full(error, done, len(times)), stored=done) from None
+    return done
+
+
+def _drop(steps: StepLog, given: Given, times: NDArray[np.int64], done: int) -> None:
+    left, rows = times[done:], []
+    for name, (stream, _) in given.items():
+        count = len(left)
+        if stream.rate > 1:
+            places = _kept(left, steps.drops.due(name, steps.due(name)), stream.rate)
+            count = len(places)
+            if count:
+                steps.drops.let_go(name, int(left[places[-1]]) + stream.rate)
+        rows.append((name, count))
+    steps.drops.batch(rows, len(times), done)
 
 
 def _fill(
     steps: StepLog,
     record: Record,
+    position: Position,
+    sides: dict[str, Stream],
     times: NDArray[np.int64],
     columns: Columns,
     kept: dict[str, NDArray[np.int64]],
     done: int,
+    stop: int,
 ) -> int:
-    assert steps.function is not None
-    position = steps.function.position()
+    """Copy the steps from ``done`` to at most ``stop``, as far as side tables have room; where it ended."""
     row = position.row
-    stop = min(len(times), done + _room(steps, record))
-    sides = {name: stream for name, stream in steps.plan.streams.items() if stream.side}
     picks: dict[str, NDArray[np.int64]] = {}
     for index, (name, stream) in enumerate(sides.items()):
         if name not in columns:
@@ -78,9 +104,9 @@ def _fill(
     span = slice(row, row + stop - done)
     main.columns[HEAD]["timestep"][span] = times[done:stop]
     for name, array in columns.items():
-        stream = steps.plan.streams[name]
-        if not stream.side:
-            target = main.columns[HEAD][name] if stream.in_head else main.columns[name]
+        if name not in sides:
+            # A column of its own, or a field of the packed record.
+            target = main.columns[name] if name in main.columns else main.columns[HEAD][name]
             target[span] = array[done:stop]
     dues = dict(zip((n for n, s in steps.plan.streams.items() if s.rate > 1), position.due, strict=True))
     for index, (name, stream) in enumerate(sides.items()):
@@ -98,66 +124,18 @@ def _fill(
     return stop
 
 
-def _room(steps: StepLog, record: Record) -> int:
-    assert steps.function is not None
-    position = steps.function.position()
+def _room(record: Record, position: Position, sides: dict[str, Stream]) -> int:
     room = record.tables[MAIN].table.rows - position.row
-    sides = [name for name, stream in steps.plan.streams.items() if stream.side]
     if any(record.tables[n].table.rows <= at for n, at in zip(sides, position.side, strict=True)):
         return 0
     return room
 
 
-def _timesteps(value: Any) -> NDArray[np.int64]:
-    array = as_array("timesteps", None, value)
-    if array.ndim != 1:
-        raise StreamShapeError("timesteps", "shape (steps,)", describe(array))
-    if array.dtype.kind not in "iu" and len(array):
-        raise StreamTypeError("timesteps", "integers", describe(array))
-    if array.dtype == np.uint64 and len(array) and int(array.max()) >= 2**63:
-        raise InputError("timesteps", "integers of 64 bits", str(array.max()))
-    return array.astype(np.int64)
-
-
-def _columns(length: int, neural_state: Any, spikes: Any, behavior: Any, reward: Any) -> Columns:
-    columns: Columns = {}
-    for group, mapping in ((NEURAL, neural_state), (BEHAVIOR, behavior)):
-        if mapping is None:
-            continue
-        if not isinstance(mapping, Mapping):
-            raise StreamTypeError(group, f"{GROUP_ARGUMENTS[group]} as a dict", type(mapping).__name__)
-        for key, value in mapping.items():
-            columns[f"{group}/{admit_key(group, key)}"] = as_array(f"{group}/{key}", None, value)
-    if spikes is not None:
-        columns[SPIKES] = as_array(SPIKES, None, spikes)
-    if reward is not None:
-        columns[REWARDS] = _rewards(as_array(REWARDS, None, reward))
-    for name, array in columns.items():
-        if array.ndim == 0 or len(array) != length:
-            raise StreamShapeError(name, f"a first axis of {length} steps", describe(array))
-    if SPIKES in columns and (columns[SPIKES].ndim != 2 or not columns[SPIKES].shape[1]):
-        raise StreamShapeError(SPIKES, "shape (steps, neurons)", describe(columns[SPIKES]))
-    return columns
-
-
-def _rewards(array: NDArray[Any]) -> NDArray[np.float64]:
-    if array.dtype.kind not in "biuf":
-        raise StreamTypeError(REWARDS, "real numbers", describe(array))
-    real = array.astype(np.float64)
-    if array.dtype.kind in "iu" and len(array) and not np.array_equal(real.astype(array.dtype), array):
-        raise InputError(REWARDS, "numbers that float64 holds exactly", describe(array))
-    return real
-
-
 def _new(steps: StepLog, name: str, array: NDArray[Any]) -> Stream:
     group, _, key = name.partition("/")
     if group == SPIKES:
-        if steps.index_lists:
-            raise StreamTypeError(
-                SPIKES, "index lists", describe(array), hint="log them step by step with log()"
-            )
         return steps.new_stream(group, "", SpikeType(DENSE, array.dtype, array.shape[1]))
-    return steps.new_stream(group, key, learn(name, None, array[0])[0])
+    return steps.new_stream(group, key, learn(name, None, array[0], inexact=steps.inexact(name))[0])
 
 
 def _check(stream: Stream, step: int, array: NDArray[Any]) -> None:
@@ -169,19 +147,27 @@ def _check(stream: Stream, step: int, array: NDArray[Any]) -> None:
             step=step,
             hint="log index lists step by step with log()",
         )
+    wanted = f"rows of {stream.kind} (fixed by the stream's first value)"
     if array.dtype != stream.kind.dtype:
-        raise StreamTypeError(stream.name, f"rows of {stream.kind}", describe(array), step=step)
+        hint = dtype_hint(stream.kind.dtype, array.dtype)
+        raise StreamTypeError(stream.name, wanted, describe(array), step=step, hint=hint)
     if array.shape[1:] != stream.shape:
-        raise StreamShapeError(stream.name, f"rows of {stream.kind}", describe(array), step=step)
+        raise StreamShapeError(stream.name, wanted, describe(array), step=step)
 
 
 def _kept(times: NDArray[np.int64], due: int, rate: int) -> NDArray[np.int64]:
     """Places of the rows that sampling keeps: the first at or after ``due``, then each ``rate`` later."""
+    stride = int(times[1]) - int(times[0]) if len(times) > 1 else 0
+    if stride > 0 and bool((times[1:] - times[:-1] == stride).all()):
+        first = max(0, -((int(times[0]) - due) // stride))
+        step = -(-rate // stride)
+        # Past the end everything is the same, and may be too large for an array.
+        return np.arange(min(first, len(times)), len(times), min(step, len(times)))
     if bool((times[1:] > times[:-1]).all()):
         places: list[int] = []
         # Python's integers, because the sum may pass 64 bits.
         while due <= int(times[-1]):
-            places.append(int(np.searchsorted(times, due)))
+            places.append(int(times.searchsorted(due)))
             due = int(times[places[-1]]) + rate
         return np.array(places, np.int64)
     kept = []

@@ -25,7 +25,10 @@ from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 from recorder.plan import GROUP_ARGUMENTS, HEAD, MAIN, NEED, STRUCT_CODES, VALUE, Plan, Stream
 from recorder.ring.record import Record
 
+GENERATED = "<flightrec log>"
+"""What tracebacks call the generated source's file."""
 FALL_BACK = (KeyError, ValueError, TypeError, NotImplementedError, struct.error, OverflowError)
+_MOST_WRITTEN = 64
 _PYTHON_TYPES = {"f8": float, "i8": int, "b1": bool, "c16": complex}
 
 
@@ -49,6 +52,8 @@ class LogFunction:
     retire: Callable[[], None]
     """Send every further call to ``admit``; safe from any thread."""
     position: Callable[[], Position]
+    running: Callable[[], bool]
+    """Whether a call is under way, in another thread or below a signal handler."""
 
 
 def generate(
@@ -63,11 +68,9 @@ def generate(
     indices : callable
         Takes ``(timestep, spikes)``; returns sorted int64 neuron indices or raises.
     """
-    writer = _Source(plan)
-    bind = _compile(writer.text())
-    made = bind(
-        admit, indices, np.ndarray, FALL_BACK, Position, concurrent_log, writer.pack, *writer.constants
-    )
+    streams = tuple((s.group, s.key, s.kind, s.rate, s.required) for s in plan.streams.values())
+    bind, pack, constants = _written(streams, lambda: _Source(plan))
+    made = bind(admit, indices, np.ndarray, FALL_BACK, Position, concurrent_log, pack, *constants)
     return LogFunction(*made)
 
 
@@ -112,10 +115,26 @@ def _target(stream: Stream, column: NDArray[Any]) -> Any:
     return column.reshape(-1).data if _flat(stream) else column
 
 
+_Written = tuple[Callable[..., tuple[Any, ...]], Any, list[Any]]
+_WRITTEN: dict[tuple[Any, ...], _Written] = {}
+"""What was written for streams, because one episode after the other has the same."""
+
+
+def _written(streams: tuple[Any, ...], source: Callable[[], _Source]) -> _Written:
+    found = _WRITTEN.get(streams)
+    if found is None:
+        writer = source()
+        found = _compile(writer.text()), writer.pack, writer.constants
+        if len(_WRITTEN) >= _MOST_WRITTEN:
+            _WRITTEN.clear()
+        _WRITTEN[streams] = found
+    return found
+
+
 @lru_cache(maxsize=256)
 def _compile(text: str) -> Callable[..., tuple[Any, ...]]:
     space: dict[str, Any] = {}
-    exec(compile(text, "<flightrec log>", "exec"), space)
+    exec(compile(text, GENERATED, "exec"), space)
     bind: Callable[..., tuple[Any, ...]] = space["bind"]
     return bind
 
@@ -137,6 +156,7 @@ class _Source:
         self.packed: list[str] = []
         self.sides = 0
         self.dues = 0
+        self._mappings: dict[str, str] = {}
         codes = "".join("q" if d == "<i8" else STRUCT_CODES[d[1:]] for _, d in plan.head_fields())
         self.record = struct.Struct("=" + codes)
         self.pack = self.record.pack_into
@@ -151,7 +171,7 @@ class _Source:
         return self.names[-1]
 
     def text(self) -> str:
-        """The module: a function ``bind`` that makes the four closures."""
+        """The module: a function ``bind`` that makes the five closures."""
         sides = [f"k{n}" for n in range(self.sides)]
         dues = [f"due{n}" for n in range(self.dues)]
         moving = ", ".join(["i", "h", *sides, *dues])
@@ -194,22 +214,26 @@ class _Source:
             "    return admit(timestep, neural_state, spikes, behavior, reward, more)",
             "def attach(views, position):",
             f"    nonlocal {moving}, {views}",
-            f"    {views} = views",
             "    i, h = position.row, position.heap",
             *(f"    {name} = position.side[{n}]" for n, name in enumerate(sides)),
             *(f"    {name} = position.due[{n}]" for n, name in enumerate(dues)),
+            # The capacity last: until then no call of another thread gets in.
+            f"    {views.replace(' cap,', ' room,')} = views",
+            "    cap = room",
             "def retire():",
             "    nonlocal cap",
             "    cap = 0",
             "def position():",
             f"    return Position(i, [{', '.join(sides)}], h, [{', '.join(dues)}])",
-            "return log, attach, retire, position",
+            "def running():",
+            "    return busy",
+            "return log, attach, retire, position, running",
         ]
         return "\n".join([*start, *(f"    {line}" for line in body), ""])
 
     def _guard_groups(self) -> None:
         for group in (NEURAL, BEHAVIOR):
-            argument = GROUP_ARGUMENTS[group]
+            argument = mapping = GROUP_ARGUMENTS[group]
             streams = list(self.plan.group(group))
             keys = {stream.key: self.constant(stream.key) for stream in streams}
             required = [stream.key for stream in streams if stream.required]
@@ -219,17 +243,20 @@ class _Source:
                 self.guards.append(f"type({argument}) is dict")
             else:
                 self.guards.append(f"({argument} is None or type({argument}) is dict)")
-                self.reads.append(f"if {argument} is None: {argument} = {{}}")
+                # Under another name: admit() knows its own call by the very objects it was given.
+                mapping = f"{argument}_"
+                self.reads.append(f"{mapping} = {{}} if {argument} is None else {argument}")
+            self._mappings[group] = mapping
             if streams:
                 present = " + ".join(
                     [
                         str(len(required)),
-                        *(f"({keys[s.key]} in {argument})" for s in streams if not s.required),
+                        *(f"({keys[s.key]} in {mapping})" for s in streams if not s.required),
                     ]
                 )
-                self.checks.append(f"len({argument}) == {present}")
+                self.checks.append(f"len({mapping}) == {present}")
                 sampled = [s.key for s in streams if s.required and s.rate > 1]
-                self.checks += [f"{keys[key]} in {argument}" for key in sampled]
+                self.checks += [f"{keys[key]} in {mapping}" for key in sampled]
             self._keys = getattr(self, "_keys", {}) | {(group, key): name for key, name in keys.items()}
         for group in (SPIKES, REWARDS):
             if group not in self.plan.streams:
@@ -241,9 +268,10 @@ class _Source:
         conditions: list[str] = []
         if stream.group in (NEURAL, BEHAVIOR):
             key = self._keys[stream.group, stream.key]
-            fetch = f"{argument}[{key}]"
+            mapping = self._mappings[stream.group]
+            fetch = f"{mapping}[{key}]"
             if not stream.required:
-                conditions.append(f"{key} in {argument}")
+                conditions.append(f"{key} in {mapping}")
         else:
             fetch = argument
             if not stream.required:

@@ -87,7 +87,7 @@ def admit_event(step: Any, event_type: Any, data: Any) -> bytes:
 
 def admit_weight(step: int, synapse_id: Any, old: Any, new: Any, extra: Mapping[str, Any]) -> WeightChange:
     """A weight change as a record; ``synapse_id`` is an int or a (source, target) pair of ints."""
-    if isinstance(synapse_id, tuple | list) or np.ndim(synapse_id) == 1:
+    if isinstance(synapse_id, tuple | list) or getattr(synapse_id, "ndim", 0) == 1:
         pair = tuple(synapse_id)
         if len(pair) != 2:
             raise StreamTypeError(

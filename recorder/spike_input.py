@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recorder.admission import as_array, describe
+from recorder.admission import INT64_MAX, as_array, as_index, describe
 from recorder.errors import AmbiguousSpikesError, InputError, StreamShapeError, StreamTypeError
 
 SPIKES = "spikes"
@@ -88,7 +88,7 @@ def learn_spikes(
     if isinstance(value, SpikeIndices) or spike_format == INDICES:
         count = n_neurons
         if isinstance(value, SpikeIndices) and value.n_neurons is not None:
-            count = value.n_neurons
+            count = _count(step, value.n_neurons)
         if count is None:
             raise InputError(
                 SPIKES,
@@ -98,7 +98,7 @@ def learn_spikes(
                 hint="give SpikeIndices(ids, n_neurons=N), DataExporter(..., n_neurons=N), "
                 "or save the network first",
             )
-        kind = SpikeType(INDICES, np.dtype(np.int64), int(count))
+        kind = SpikeType(INDICES, np.dtype(np.int64), count)
         return kind, admit_spikes(kind, step, value)
     array = as_array(SPIKES, step, value)
     _require_vector(step, array)
@@ -144,7 +144,7 @@ def admit_spikes(kind: SpikeType, step: Any, value: Any) -> NDArray[Any]:
             )
         return array
     if isinstance(value, SpikeIndices):
-        if value.n_neurons is not None and value.n_neurons != kind.n_neurons:
+        if value.n_neurons is not None and _count(step, value.n_neurons) != kind.n_neurons:
             raise StreamShapeError(SPIKES, str(kind), f"indices of {value.n_neurons} neurons", step=step)
         value = value.indices
     if _length(value) == 0 and getattr(value, "ndim", 1) == 1:
@@ -165,10 +165,19 @@ def admit_spikes(kind: SpikeType, step: Any, value: Any) -> NDArray[Any]:
     return ids.astype(np.int64)
 
 
+def _count(step: Any, value: Any) -> int:
+    count = as_index(value)
+    if count is None or not 0 < count <= INT64_MAX:
+        raise InputError(SPIKES, "n_neurons as an int above 0", repr(value)[:200], step=step)
+    return count
+
+
 def _length(value: Any) -> int:
     try:
         return len(value)
-    except TypeError:
+    except MemoryError:
+        raise
+    except Exception:
         return -1
 
 

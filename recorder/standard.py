@@ -11,16 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.admission import as_array, describe
-from recorder.errors import StreamShapeError, StreamTypeError, WriteError
+from recorder.batch_input import admit_batch
+from recorder.errors import WriteError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 from recorder.h5.plain import PlainEpisode, create_file
-from recorder.h5.skeleton import create_episode, finish, finish_episode
+from recorder.h5.skeleton import create_episode, finish, last_attributes, put_contents
 from recorder.handle import EpisodeHandle
 from recorder.options import RecordingOptions
 from recorder.recording import Recording
+from recorder.rowcode import concurrent_log
 from recorder.saving import Change
-from recorder.spike_input import DENSE
+from recorder.spike_input import DENSE, INDICES
 from recorder.streams import Call, Streams
 
 CHUNK_ROWS = 1000
@@ -62,6 +63,8 @@ class StandardDataExporter(Recording):
         ``auto``, ``dense`` or ``indices``: how to understand integers given as spikes.
     n_neurons : int, optional
         Number of neurons, needed for spike indices where no network structure was saved.
+    precision : mapping of str to float, optional
+        How far a stored value may be from the logged one, by stream: ``{"v": 1e-3}``.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class StandardDataExporter(Recording):
         *,
         spike_format: str = "auto",
         n_neurons: int | None = None,
+        precision: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(
             RecordingOptions(
@@ -94,8 +98,10 @@ class StandardDataExporter(Recording):
                 chunk_size=CHUNK_ROWS,
                 spike_format=spike_format,
                 n_neurons=n_neurons,
+                precision=precision,
             )
         )
+        self._logging = False
         self.h5_file: Any = create_file(self.h5_path)
         self._apply(self._initialise)
 
@@ -157,7 +163,7 @@ class StandardDataExporter(Recording):
         spikes: Any = None,
         behavior: Mapping[str, Any] | None = None,
         reward: Any = None,
-    ) -> None:
+    ) -> int:
         """Log many timesteps, row by row.
 
         Parameters
@@ -168,43 +174,53 @@ class StandardDataExporter(Recording):
             Dense.
         reward : array, shape (steps,)
 
+        Returns
+        -------
+        int
+            Steps that were stored: all of them.
+
         Raises
         ------
         InputError
             Shapes or dtypes that do not fit; nothing was stored.
         """
         self._active()
-        times = as_array("timesteps", None, timesteps)
-        if times.ndim != 1:
-            raise StreamShapeError("timesteps", "shape (steps,)", describe(times))
-        if len(times) and times.dtype.kind not in "iu":
-            raise StreamTypeError("timesteps", "integers", describe(times))
-        neural, behaviors = (
-            None
-            if mapping is None
-            else {key: as_array(f"{group}/{key}", None, v) for key, v in mapping.items()}
-            for group, mapping in ((NEURAL, neural_state), (BEHAVIOR, behavior))
+        times, columns = admit_batch(
+            timesteps,
+            neural_state,
+            spikes,
+            behavior,
+            reward,
+            index_lists=self.options.spike_format == INDICES,
         )
-        rasters = None if spikes is None else as_array(SPIKES, None, spikes)
-        rewards = None if reward is None else as_array(REWARDS, None, reward)
-        if rasters is not None and rasters.ndim != 2:
-            raise StreamShapeError(SPIKES, "shape (steps, neurons)", describe(rasters))
-        for column in (*(neural or {}).values(), *(behaviors or {}).values(), rasters, rewards):
-            if column is not None and (not column.ndim or len(column) != len(times)):
-                raise StreamShapeError("log_batch", f"a first axis of {len(times)} steps", describe(column))
         # All rows of an array have one dtype and shape: what the first row passes, all rows pass.
         for i in range(len(times)):
-            self._log(
-                times[i],
-                None if neural is None else {key: column[i] for key, column in neural.items()},
-                None if rasters is None else rasters[i],
-                None if behaviors is None else {key: column[i] for key, column in behaviors.items()},
-                None if rewards is None else rewards[i],
-                {},
-                DENSE,
-            )
+            row: dict[str, Any] = {NEURAL: None, BEHAVIOR: None, SPIKES: None, REWARDS: None}
+            for name, column in columns.items():
+                group, _, key = name.partition("/")
+                row[group] = {**(row[group] or {}), key: column[i]} if key else column[i]
+            self._log(times[i], row[NEURAL], row[SPIKES], row[BEHAVIOR], row[REWARDS], {}, DENSE)
+        return len(times)
 
     def _log(
+        self,
+        timestep: Any,
+        neural_state: Any,
+        spikes: Any,
+        behavior: Any,
+        reward: Any,
+        more: Mapping[str, Any],
+        spike_format: str,
+    ) -> None:
+        if self._logging:
+            raise concurrent_log(timestep)
+        self._logging = True
+        try:
+            self._store(timestep, neural_state, spikes, behavior, reward, more, spike_format)
+        finally:
+            self._logging = False
+
+    def _store(
         self,
         timestep: Any,
         neural_state: Any,
@@ -246,13 +262,15 @@ class StandardDataExporter(Recording):
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> StandardEpisode:
         group = create_episode(self.h5_file, episode_id, start)
         self.h5_file.flush()
-        return StandardEpisode(self, episode_id, PlainEpisode(group, self._filters, CHUNK_ROWS))
+        return StandardEpisode(
+            self, episode_id, PlainEpisode(group, self._filters, CHUNK_ROWS, self.options.precisions)
+        )
 
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
         episode = self._active()
         if final_state is not None:
             final_state(self.h5_file)
-        finish_episode(self.h5_file, episode.episode_id, episode.plain.totals, end)
+        put_contents(episode.plain.group, last_attributes(episode.plain.totals, end))
         self.h5_file.flush()
 
     def _close_file(self, status: str) -> None:
@@ -263,6 +281,7 @@ class StandardDataExporter(Recording):
                 end_time=datetime.now().isoformat(),
                 episode_count=self.episode_count,
             )
+            self._sign(self.h5_file)
         finally:
             self.h5_file.close()
 

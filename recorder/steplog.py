@@ -7,31 +7,33 @@ weight change or an event, and whatever must be refused.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recorder.admission import StreamType, admit, admit_key, admit_real, admit_timestep, learn
+from recorder.dropping import Drops
 from recorder.errors import RowTooLargeError, StreamTypeError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
+from recorder.hotpath import generate
 from recorder.options import RecordingOptions
-from recorder.plan import END, GROUP_ARGUMENTS, HEAD, MAIN, Plan, Stream
+from recorder.plan import END, GROUP_ARGUMENTS, HEAD, MAIN, Given, Plan, Stream, arguments_of, plain
 from recorder.ring.record import ROWS, Record
-from recorder.rowcode import LogFunction, Position, block_views, concurrent_log, generate
+from recorder.rowcode import LogFunction, Position, block_views, concurrent_log
 from recorder.sideband import Side, Sideband, admit_side
 from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, learn_spikes
 from recorder.writer import Writer
 
 FIRST_BLOCK = 1 << 16
 LARGEST_BLOCK = 1 << 22
+_PATIENCE = 10_000
+"""Tenths of milliseconds to wait for another thread's call, which takes microseconds."""
 
 REWARD_TYPE = StreamType(REWARDS, np.dtype(np.float64), ())
-
-Given = dict[str, tuple[Stream, Any]]
-"""What a call brings, admitted: its streams, known or new, and their values."""
 
 
 class StepLog:
@@ -39,6 +41,8 @@ class StepLog:
 
     Parameters
     ----------
+    drops : Drops
+        Counts what a full ring's policy lets go.
     expected_rows : int
         Calls of the episode before, by which the first block is sized.
     install : callable
@@ -55,6 +59,7 @@ class StepLog:
         options: RecordingOptions,
         n_neurons: int | None,
         *,
+        drops: Drops,
         expected_rows: int,
         install: Callable[[Callable[..., None]], None],
         elsewhere: Callable[..., None],
@@ -63,15 +68,14 @@ class StepLog:
     ) -> None:
         self._writer, self._options = writer, options
         self._install, self._elsewhere, self._on_new, self._on_sealed = install, elsewhere, on_new, on_sealed
-        self._n_neurons, self._expected = n_neurons, expected_rows
+        self._n_neurons, self._expected, self.drops = n_neurons, expected_rows, drops
         self.plan = Plan()
         self.record: Record | None = None
         self.function: LogFunction | None = None
         self._due: dict[str, int] = {}
         self._budget = 0
         self._rows_before = 0
-        self.dropped = 0
-        self._admitting = self._refused = self._closed = False
+        self._admitting = self._alone = self._refused = self._closed = False
         self._storing: dict[str, Any] | None = None
         """Arguments of the call that :meth:`admit` is handing to the generated function."""
 
@@ -113,13 +117,16 @@ class StepLog:
         row = bool(given) or (side.weight is None and side.event is None)
         self._sideband().check(side)
         self.prepare(step, given if row else None, side)
-        arguments = _arguments(given) if row else None
+        arguments = arguments_of(given) if row else None
         # Once more for a full block, once more for a side table that was guessed too small for a single row.
         for _ in range(4):
             if self.record is not None and self._store(step, arguments, side):
                 return
+            if self._closed:
+                self._elsewhere(timestep, neural_state, spikes, behavior, reward, **more)
+                return
             if not self.roll():
-                self.drop(1)
+                self.drops.call(step, [s for s, _ in given.values()] if row else (), side, self._due)
                 return
         raise RowTooLargeError(
             "ring", "a row that fits a block", "a larger one", step=step, hint="raise ring_bytes"
@@ -138,7 +145,7 @@ class StepLog:
         if new and self._options.validate_data:
             # First, because a warning may be an error here.
             self._on_new(step, new)
-        before = copy.deepcopy(self.plan)
+        before = self.plan.copy()
         try:
             self._sideband().extend(side)
             for name, (stream, _) in new.items():
@@ -163,8 +170,7 @@ class StepLog:
 
     def seal(self) -> None:
         """Hand the open block over, if there is one, and learn from how it filled."""
-        if self.function is not None:
-            self.function.retire()
+        self.await_calls()
         self._remember_dues()
         record, self.record = self.record, None
         if record is not None:
@@ -174,10 +180,38 @@ class StepLog:
             self._writer.seal(record)
             self._on_sealed(rows)
 
-    def drop(self, steps: int) -> None:
-        """Count steps that found no room and that the policy lets go."""
-        self.dropped += steps
-        self._writer.ring.dropped += steps
+    @contextlib.contextmanager
+    def alone(self, timestep: Any) -> Iterator[None]:
+        """Refuse every other call while a batch fills the block; ConcurrentLogError if one is under way."""
+        if self._admitting:
+            raise concurrent_log(timestep)
+        self._admitting = True
+        try:
+            if not self.await_calls():
+                raise concurrent_log(timestep)
+            self._alone = True
+            yield
+            self._alone = False
+            # Not after an error: the next call looks at everything anew.
+            if self.record is not None and self.function is not None:
+                self.move(self.function.position())
+        finally:
+            self._admitting = self._alone = False
+
+    def await_calls(self) -> bool:
+        """Let no further call into the block, and wait for the one that is in it.
+
+        False if that one cannot end: it is below this, interrupted by a signal handler.
+        """
+        function = self.function
+        if function is None:
+            return True
+        function.retire()
+        for _ in range(_PATIENCE):
+            if not function.running():
+                return True
+            time.sleep(1e-4)
+        return False
 
     def retire(self) -> None:
         """Send the next call to :meth:`admit`; safe from any thread."""
@@ -186,8 +220,13 @@ class StepLog:
 
     def close(self) -> None:
         """Hand everything over; log functions that are still held go elsewhere from now on."""
-        self.seal()
+        # Before it is handed over: another thread's call that is under way will be told that it is stored.
         self._closed = True
+        for _ in range(_PATIENCE):
+            if not self.await_calls() or not self._admitting:
+                break
+            time.sleep(1e-4)
+        self.seal()
 
     def disown(self) -> None:
         """In a forked child: store nothing more, whoever still holds a log function."""
@@ -195,10 +234,11 @@ class StepLog:
         self.record, self._closed = None, True
 
     def move(self, position: Position) -> None:
-        """Let the log function go on at this position of the open block."""
+        """Let the log function go on at this position of the open block; retired while a batch fills it."""
         assert self.function is not None
         assert self.record is not None
-        self.function.attach(block_views(self.plan, self.record), position)
+        counts, rows, *views = block_views(self.plan, self.record)
+        self.function.attach((counts, 0 if self._alone else rows, *views), position)
 
     def admit_indices(self, step: int, spikes: Any) -> NDArray[np.int64]:
         """Declared spike indices of one step, sorted; for the generated function."""
@@ -210,6 +250,10 @@ class StepLog:
         """A stream that this episode has not had yet."""
         rate = self._options.rate_of(key) if group == NEURAL else 1
         return Stream(group, key, kind, rate, share=min(1.0, 1.0 / rate))
+
+    def inexact(self, name: str) -> bool:
+        """Whether values of this stream are rounded by request."""
+        return name in self._options.precisions
 
     def learn_spikes(self, step: int, spikes: Any) -> tuple[SpikeType, NDArray[Any]]:
         """The type that an episode's first spikes fix, and these as an array."""
@@ -239,13 +283,13 @@ class StepLog:
                 stream = self.plan.streams.get(name) if type(key) is str else None
                 if stream is None:
                     admit_key(group, key)
-                    kind, array = learn(name, step, value)
-                    given[name] = self.new_stream(group, key, kind), _plain(array)
+                    kind, array = learn(name, step, value, inexact=self.inexact(name))
+                    given[name] = self.new_stream(group, key, kind), plain(array)
                 elif stream.rate > 1 and step < self._due[name]:
                     given[name] = stream, value
                 else:
                     assert isinstance(stream.kind, StreamType)
-                    given[name] = stream, _plain(admit(stream.kind, step, value))
+                    given[name] = stream, plain(admit(stream.kind, step, value))
         if spikes is not None:
             self._given_spikes(step, spikes, given)
         if reward is not None:
@@ -344,18 +388,3 @@ class StepLog:
             if stream.indices and (side is not None or name in (head.dtype.names or ())):
                 ends = head[name][:rows] if side is None else side.columns[END][: side.count]
                 stream.heap_share = 8.0 * int(ends[-1]) / rows * 1.25 if len(ends) else 0.0
-
-
-def _plain(array: NDArray[Any]) -> Any:
-    return array if array.shape else array[()]
-
-
-def _arguments(given: Given) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for stream, value in given.values():
-        argument = GROUP_ARGUMENTS[stream.group]
-        if stream.key:
-            out.setdefault(argument, {})[stream.key] = value
-        else:
-            out[argument] = value
-    return out

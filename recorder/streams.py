@@ -104,7 +104,8 @@ class Streams:
             due = rate <= 1 or call.step >= self._due.get(key, 0)
             if kind is None:
                 admit_key(group, key)
-                self._kinds[name], array = learn(name, call.step, value)
+                inexact = name in self._options.precisions
+                self._kinds[name], array = learn(name, call.step, value, inexact=inexact)
                 call.new.setdefault(_ARGUMENTS[group], {})[key] = array
             elif due:
                 array = admit(kind, call.step, value)

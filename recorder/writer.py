@@ -5,6 +5,8 @@ On the caller's thread, whenever enough is sealed; with ``async_write=True`` on 
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +17,8 @@ from recorder.interrupts import deferred
 from recorder.ring.arena import Ring
 from recorder.ring.record import Record, pack_meta, record_bytes
 from recorder.ring.tables import Table
+
+logger = logging.getLogger("recorder")
 
 WAIT, RAISE, DROP = "wait", "raise", "drop"
 
@@ -33,13 +37,14 @@ class Writer:
         self, ring: Ring, sink: Sink, *, threaded: bool, on_full: str, tick: float | None = None
     ) -> None:
         self.ring, self._sink, self._on_full = ring, sink, on_full
-        self._state = threading.Condition()
+        self._lock: Any = threading.RLock()
+        self._state = threading.Condition(self._lock)
         self._sealed = 0
         self._held = 0
         self._error: BaseException | None = None
         self._closing = False
         self._requests: list[_Request] = []
-        self.busy = threading.RLock()
+        self.busy: Any = threading.RLock()
         """Held while HDF5 is at work; a fork waits for it, so that no child inherits a file half changed."""
         self._tick = tick
         self._closed = threading.Event()
@@ -99,7 +104,9 @@ class Writer:
         with self._state:
             self._sealed = record.seq + 1
             self._state.notify_all()
-        self._held += record.length
+        # By what was used of it, because a short episode leaves most of its block empty. Not by that alone:
+        # what is handed over at once holds the caller up.
+        self._held += max(record.used, record.length // 3)
         enough = self._tick is not None or self._held >= min(ENOUGH, self.ring.largest_record)
         if self._thread is None and enough:
             self._write_inline()
@@ -159,6 +166,14 @@ class Writer:
             self._sink.abandon()
         self.check()
 
+    def close_ring(self) -> None:
+        """After :meth:`close`: remove the ring, if nothing in it is missing in the file."""
+        try:
+            self.ring.close(unlink=not self.failed and self.settled)
+        except OSError as error:
+            # The file says that it is complete: the next repair removes what is left.
+            logger.warning("Could not remove %s: %s", self.ring.path, error)
+
     def disown(self) -> None:
         """In a forked child, which has no writer thread and no right to the file."""
         self._error = ClosedError("this recording belongs to the process that opened it")
@@ -171,6 +186,11 @@ class Writer:
         return self.ring.finished == self.ring.published and self._sink.episode is None
 
     @property
+    def held_here(self) -> bool:
+        """Whether this thread is in the midst of a hand-over, and :meth:`close` would wait for ever."""
+        return any(lock._is_owned() for lock in (self._lock, self.busy))
+
+    @property
     def failed(self) -> bool:
         """Whether anything could not be written."""
         return self._error is not None
@@ -181,7 +201,7 @@ class Writer:
         if error is not None:
             if isinstance(error, FlightrecError):
                 raise error
-            code = getattr(error, "errno", None)
+            code = _number_of(error)
             text = (
                 f"the recording could not be written: {error}. What was committed is readable; what was "
                 f"logged since is kept in {self.ring.path} and comes back with: flightrec repair"
@@ -224,16 +244,23 @@ class Writer:
                 self.check()
 
     def _write(self, sealed: int) -> None:
-        first = self.ring.finished
-        if first == sealed:
-            return
         with self.busy:
+            # Within: another thread, which closes the recording while this one logs, may have written them.
+            first = self.ring.finished
+            if first >= sealed:
+                return
             state = self._sink.apply(self.ring.record(seq) for seq in range(first, sealed))
             self.ring.finish(sealed, state)
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
         self.on_attention()
+
+
+def _number_of(error: BaseException) -> int | None:
+    """The error number, which HDF5 hides in its text."""
+    hidden = re.search(r"errno = (\d+)", str(error))
+    return int(hidden[1]) if hidden else getattr(error, "errno", None)
 
 
 class _Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ MAX_CHUNK_BYTES = 1 << 20
 
 
 _SZIP_PIXELS = 32
+_REPEATED = 1 << 13
+"""Bytes of a chunk of timesteps whose encoded form is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,18 @@ class Chunking:
         if self.name is None:
             return np.ascontiguousarray(chunk).reshape(-1).view(np.uint8), UNFILTERED
         return encode_chunk(chunk, self.name, self.level)
+
+    def encode_again(self, chunk: NDArray[Any]) -> tuple[Any, int]:
+        """As :meth:`encode`, the very same result for small chunks of int64 that have just been encoded.
+
+        Why: short episodes count the same timesteps, in several groups each.
+        """
+        if self.name is None or chunk.dtype != np.int64 or chunk.nbytes > _REPEATED:
+            return self.encode(chunk)
+        return _encoded(self.name, self.level, chunk.tobytes(), chunk.shape)
+
+
+@lru_cache(maxsize=64)
+def _encoded(name: str, level: int, rows: bytes, shape: tuple[int, ...]) -> tuple[bytes, int]:
+    data, mask = encode_chunk(np.frombuffer(rows, np.int64).reshape(shape), name, level)
+    return bytes(data), mask

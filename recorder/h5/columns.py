@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.admission import as_array
-from recorder.errors import InputError
+from recorder.errors import InputError, StreamTypeError
 from recorder.format.layout import ATTRIBUTE_LIMIT
 from recorder.h5.keywords import GZIP
+from recorder.h5.reading.rows import read_whole
 
 CHUNK_BYTES = 1 << 20
+MAX_DIMENSIONS = 32
+"""HDF5's own limit."""
 
 
 def as_column(where: str, value: Any) -> NDArray[Any]:
@@ -34,6 +37,8 @@ def as_column(where: str, value: Any) -> NDArray[Any]:
     InputError
         Text that UTF-8 cannot encode, or that ends in NUL, which fixed-length text cannot keep.
     """
+    if getattr(value, "ndim", 0) > MAX_DIMENSIONS:
+        raise StreamTypeError(where, f"at most {MAX_DIMENSIONS} dimensions", f"{value.ndim}")
     if isinstance(value, np.ndarray) and value.dtype.kind == "S" and type(value) is np.ndarray:
         return value
     if not is_text(value):
@@ -59,7 +64,8 @@ def is_text(value: Any) -> bool:
         return False
     try:
         texts = np.asarray(value, dtype=object)
-    except ValueError:
+    except Exception:
+        # Of whatever kind: arrays of other libraries within a list run their own code.
         return False
     return texts.size > 0 and all(isinstance(text, str) for text in texts.flat)
 
@@ -121,11 +127,13 @@ def read_array(dataset: Any) -> Any:
     Text comes back with dtype ``U``, variable-length text of other writers too. Reads everything:
     check the declared size first where the file is not trusted.
     """
+    raw = read_whole(dataset)
     tag = h5py.check_string_dtype(dataset.dtype)
     if tag is None or (tag.encoding == "ascii" and tag.length is not None):
-        return dataset[()]
-    raw = dataset.asstr()[()]
-    if isinstance(raw, str):
         return raw
-    texts = np.asarray(raw, dtype=object)
+    if isinstance(raw, bytes):
+        return raw.decode("utf-8")
+    texts = np.empty(raw.shape, object)
+    for place, text in np.ndenumerate(raw):
+        texts[place] = text.decode("utf-8")
     return texts.astype("U") if texts.size else np.empty(texts.shape, "U1")

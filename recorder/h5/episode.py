@@ -10,9 +10,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from recorder.format.layout import BEHAVIOR, COMMITTED, NEURAL, episode_path
+from recorder.format.layout import (
+    ACCOUNT,
+    ATTRIBUTE_LIMIT,
+    BEHAVIOR,
+    COMMITTED,
+    NEURAL,
+    PRECISION,
+    episode_path,
+)
 from recorder.h5.chunking import Chunking
-from recorder.h5.skeleton import create_episode, finish_episode
+from recorder.h5.skeleton import create_episode, first_attributes, last_attributes, put_contents
 from recorder.h5.streams.column import Column
 from recorder.h5.streams.part import Part
 from recorder.h5.streams.rewards import RewardPart
@@ -20,6 +28,7 @@ from recorder.h5.streams.rows import Rows
 from recorder.h5.streams.spikes import SpikePart
 from recorder.h5.streams.tables import EventPart, WeightPart
 from recorder.h5.streams.timed import TimedPart
+from recorder.h5.template import Template
 from recorder.ring.record import Record
 
 COUNTERS = 512
@@ -42,12 +51,16 @@ class EpisodeWriter:
         self.end: dict[str, Any] | None = None
         self.exists = False
         self.timesteps = 0
+        self.recovering = False
+        """Whether this is a repair, whose rows come from the ring but for those that were committed."""
+        self._steps_before = 0
+        self._rows_before: dict[str, int] = {}
         self.parts: dict[str, Part] = {
             part.group: part
             for part in (
-                TimedPart(NEURAL, chunking),
+                TimedPart(NEURAL, chunking, start.get(PRECISION, {})),
                 SpikePart(chunking),
-                TimedPart(BEHAVIOR, chunking),
+                TimedPart(BEHAVIOR, chunking, start.get(PRECISION, {})),
                 RewardPart(chunking),
                 WeightPart(chunking),
                 EventPart(chunking),
@@ -92,9 +105,12 @@ class EpisodeWriter:
         for part in self.parts.values():
             part.close()
 
-    def restructure(self, file: h5py.File) -> None:
+    def restructure(self, file: h5py.File, template: Template) -> None:
         """Within a transaction: create what is missing, append what is whole, finish what has ended."""
         final = self.end is not None
+        if final and not self.exists:
+            self._write_whole(file, template)
+            return
         group = self._group_in(file)
         for column in self._columns():
             if column.exists:
@@ -112,10 +128,34 @@ class EpisodeWriter:
             for key, value in part.attributes().items():
                 group[part.group].attrs[key] = value
         if final:
-            self._finish(file, group)
+            self._finish(group)
         else:
             self._count(group, create=True)
         self.detach()
+
+    def _write_whole(self, file: h5py.File, template: Template) -> None:
+        """Write an episode that ended before it was in the file: nothing of it will change any more."""
+        self._remove_from(file)
+        self.exists = True
+        contents = first_attributes(self.episode_id, self.start) | self._last()
+        large = {k: v for k, v in contents.items() if isinstance(v, bytes) and len(v) > ATTRIBUTE_LIMIT}
+        template.group("", {key: value for key, value in contents.items() if key not in large})
+        for part in self.parts.values():
+            template.group(part.group, part.attributes())
+        left = [
+            column
+            for counter, column in enumerate(self._columns())
+            if not column.lay_out(template, self.chunking, counter)
+        ]
+        path = episode_path(self.episode_id)
+        template.copy_to(file.id, path)
+        if left or large:
+            group = file[path]
+            put_contents(group, large)
+            for column in left:
+                column.create(group, self.chunking, 0, final=True)
+                column.drain(self.chunking, final=True)
+                column.detach()
 
     def attach(self, file: h5py.File) -> None:
         """Use an open file for :meth:`append`."""
@@ -177,6 +217,8 @@ class EpisodeWriter:
             at += size
         for name, part in episode.parts.items():
             part.restore(head["parts"][name], columns)
+            episode._rows_before |= part.whole()
+        episode._steps_before = episode.timesteps - episode.waiting_steps
         return episode
 
     def totals(self) -> dict[str, Any]:
@@ -188,18 +230,38 @@ class EpisodeWriter:
             totals["spike_rate"] = totals["total_spikes"] / self.timesteps
         return totals
 
+    def accounts(self) -> dict[str, dict[str, int]]:
+        """Rows logged, committed, recovered and dropped by stream; {} where nothing was lost or brought back.
+
+        Committed is what was in the file when the writer died, recovered what a repair adds to that.
+        """
+        assert self.end is not None
+        lost: dict[str, int] = self.end.get("dropped", {})
+        rows = {name: n for part in self.parts.values() for name, n in part.rows().items()}
+        before = self._rows_before if self.recovering else rows
+        found = {}
+        for name in dict.fromkeys([*rows, *lost]):
+            total, dropped = rows.get(name, 0), lost.get(name, 0)
+            kept = min(total, before.get(name, 0))
+            found[name] = dict(zip(ACCOUNT, (total + dropped, kept, total - kept, dropped), strict=True))
+        return found if any(a["recovered"] or a["dropped"] for a in found.values()) else {}
+
     def _columns(self) -> Iterator[Column]:
         for part in self.parts.values():
             yield from part.columns()
 
     def _group_in(self, file: h5py.File) -> h5py.Group:
-        path = episode_path(self.episode_id)
         if self.exists:
-            return file[path]
-        if path in file:
-            del file[path]
+            return file[episode_path(self.episode_id)]
+        self._remove_from(file)
         self.exists = True
         return create_episode(file, self.episode_id, self.start)
+
+    def _remove_from(self, file: h5py.File) -> None:
+        """Remove what an interrupted change may have left of this episode."""
+        path = episode_path(self.episode_id)
+        if file.id.links.exists(path.encode()):
+            del file[path]
 
     def _count(self, group: h5py.Group, *, create: bool) -> None:
         columns = [column for column in self._columns() if column.counter is not None]
@@ -216,8 +278,12 @@ class EpisodeWriter:
         dataset.id.write_direct_chunk((0,), counts)
         dataset.flush()
 
-    def _finish(self, file: h5py.File, group: h5py.Group) -> None:
-        assert self.end is not None
+    def _finish(self, group: h5py.Group) -> None:
         if COMMITTED in group:
             del group[COMMITTED]
-        finish_episode(file, self.episode_id, self.totals(), self.end)
+        put_contents(group, self._last())
+
+    def _last(self) -> dict[str, Any]:
+        assert self.end is not None
+        recovered = self.timesteps - self._steps_before if self.recovering else 0
+        return last_attributes(self.totals(), self.end, recovered=recovered, accounts=self.accounts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable
@@ -10,25 +11,34 @@ from pathlib import Path
 import h5py
 
 from recorder.errors import DamagedError, ReadError, RecordingLockedError
+from recorder.h5.journal import sync_folder
 from recorder.h5.lock import owner_of
 from recorder.h5.repair import needs_repair, open_unwritten, repair
 from recorder.h5.transaction import LIBVER
+from recorder.h5.untrusted import open_untrusted
 
 _PATIENCE = 2.0
 """Seconds to wait for a living writer to leave the moment in which HDF5 reopens its file."""
 
 
-def create(path: Path, initialise: Callable[[h5py.File], None]) -> None:
-    """A new file, visible under its name only once it is whole.
+def create(path: Path, initialise: Callable[[h5py.File], None], *, sync: bool = False) -> None:
+    """A new file, visible under its name only once it is whole; with ``sync`` also after a power cut.
 
     Raises
     ------
     FileExistsError
         There is one already; it is left alone.
     """
-    draft = path.with_name(path.name + ".new")
-    with h5py.File(draft, "x", libver=LIBVER) as file:
+    image = io.BytesIO()
+    # In memory, where no write is refused: HDF5 does not survive that.
+    with h5py.File(image, "w", libver=LIBVER) as file:
         initialise(file)
+    draft = path.with_name(path.name + ".new")
+    with draft.open("xb") as out:
+        out.write(image.getbuffer())
+        if sync:
+            out.flush()
+            os.fsync(out.fileno())
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -38,6 +48,10 @@ def create(path: Path, initialise: Callable[[h5py.File], None]) -> None:
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
+    if sync:
+        # Its folder is new as well, and the folder of that may be.
+        for folder in path.parents[:3]:
+            sync_folder(folder)
 
 
 def open_for_reading(path: Path) -> h5py.File:
@@ -65,7 +79,9 @@ def open_for_reading(path: Path) -> h5py.File:
                 raise
             return open_unwritten(path)
     try:
-        return h5py.File(path, "r")
+        return open_untrusted(path, lock=True)
+    except BlockingIOError as error:
+        raise ReadError(f"{path} cannot be read now: {error.strerror}") from error
     except OSError as error:
         if not path.is_file():
             raise
@@ -90,4 +106,4 @@ def open_snapshot(path: Path) -> h5py.File:
 
     In one process HDF5 would share the writer's open file; a file object keeps the two apart.
     """
-    return h5py.File(path.open("rb"), "r")
+    return open_untrusted(path)

@@ -1,8 +1,10 @@
-"""One writer a recording: a lock file that the kernel releases with its process."""
+"""One writer a recording: locks that the kernel releases with their process."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -13,19 +15,23 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from recorder.errors import RecordingLockedError
-from recorder.format.layout import LOCK_SUFFIX
+from recorder.errors import DamagedError, RecordingLockedError
+from recorder.format.layout import LOCK_SUFFIX, RING_SUFFIX
+from recorder.ring.arena import Ring
 
 
 class RecordingLock:
     """Exclusive right to write a recording. A dead process holds nothing, so no lock is ever stale.
 
-    ``filelock`` drops its descriptors in forked children, so a child neither holds nor releases it.
+    The lock file says who has it; whatever else it says, only the kernel's lock on it counts. Somebody may
+    delete the file, so its folder is locked as well, where the file system can. A forked child lets
+    go of neither for its parent: ``filelock`` drops its descriptor there, and :meth:`disown` the folder's.
     """
 
     def __init__(self, path: Path) -> None:
         self._data, self.path = path, path.with_name(path.name + LOCK_SUFFIX)
         self._lock = FileLock(self.path, timeout=0, mode=0o644, thread_local=False)
+        self._folder = -1
 
     def acquire(self) -> RecordingLock:
         """Take the lock and write down who has it.
@@ -40,13 +46,18 @@ class RecordingLock:
         try:
             self._lock.acquire()
         except Timeout:
-            raise RecordingLockedError(f"{self._data} is being written by {_owner(self.path)}") from None
-        owner = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        }
-        self.path.write_text(json.dumps(owner))
+            raise self._refusal() from None
+        try:
+            self._lock_folder()
+            owner = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            }
+            self.path.write_text(json.dumps(owner))
+        except BaseException:
+            self.release()
+            raise
         return self
 
     def release(self) -> None:
@@ -55,6 +66,13 @@ class RecordingLock:
             with contextlib.suppress(OSError):
                 self.path.unlink()
             self._lock.release()
+        self.disown()
+
+    def disown(self) -> None:
+        """In a forked child: hold nothing, and release nothing of the parent's."""
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
 
     def __enter__(self) -> RecordingLock:
         return self.acquire()
@@ -64,18 +82,53 @@ class RecordingLock:
     ) -> None:
         self.release()
 
+    def _lock_folder(self) -> None:
+        try:
+            self._folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.disown()
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                # Whoever has it lost the lock file, and ours would say that it is ours.
+                self.path.unlink(missing_ok=True)
+                raise self._refusal() from None
+
+    def _refusal(self) -> RecordingLockedError:
+        found = owner_of(self._data)
+        who = f"process {found['pid']} on {found.get('host')}, since {found.get('since')}"
+        return RecordingLockedError(
+            f"{self._data} is being written by {who if found.get('pid') else 'another process'}"
+        )
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock of this recording."""
+    try:
+        with path.with_name(path.name + LOCK_SUFFIX).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
 
 def owner_of(path: Path) -> dict[str, Any]:
-    """Process id, host and start of whoever wrote the lock file; empty where nobody can be told."""
+    """Process id, host and start of whoever writes; empty where nobody can be told.
+
+    They stand in the lock file, and where that was deleted or says nothing, in the ring.
+    """
     try:
         found = json.loads(path.with_name(path.name + LOCK_SUFFIX).read_text())
     except (OSError, ValueError):
+        found = None
+    if isinstance(found, dict) and found.get("pid"):
+        return found
+    try:
+        ring = Ring.open(path.with_name(path.name + RING_SUFFIX))
+    except (OSError, DamagedError):
         return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _owner(lock: Path) -> str:
-    found = owner_of(lock.with_name(lock.name.removesuffix(LOCK_SUFFIX)))
-    if not found:
-        return "another process"
-    return f"process {found.get('pid')} on {found.get('host')}, since {found.get('since')}"
+    owner = ring.owner
+    ring.close(unlink=False)
+    since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(owner["started"]))
+    return {"pid": owner["pid"], "host": owner["host"], "since": since}

@@ -6,34 +6,66 @@ import io
 import os
 from typing import Any
 
+from recorder.h5.disk import write_all
+from recorder.h5.untrusted import hide_broken_heap
+
 _PAGE = 4096
+_GATHERED = 4 << 20
+"""Bytes past the old end that are gathered in memory: HDF5 writes them in pieces of some hundred."""
 
 
 class OverlayFile(io.RawIOBase):
     """Writes past the old end go to the file; older bytes are copied page by page when first overwritten.
 
     With ``memory=True`` everything is held back, so that a file can be changed and read without a byte
-    of it, or of its folder, being written.
+    of it, or of its folder, being written. ``end`` is where the file ends for HDF5, if there is room after;
+    with ``untrusted``, broken heaps of text are hidden from it.
     """
 
-    def __init__(self, descriptor: int, *, memory: bool = False, close: bool = False) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        end: int | None = None,
+        memory: bool = False,
+        close: bool = False,
+        untrusted: bool = False,
+    ) -> None:
         super().__init__()
         self.descriptor = descriptor
-        self._owns = close
+        self._owns, self._untrusted = close, untrusted
         self.error: OSError | None = None
         """The first write that failed; what came after it is only in memory."""
-        self.old_size = os.fstat(descriptor).st_size
+        self.old_size = os.fstat(descriptor).st_size if end is None else end
         self.size = self.old_size
         self._limit = 1 << 62 if memory else self.old_size
         self._position = 0
         self._pages: dict[int, bytearray] = {}
         self._dirty: dict[int, tuple[int, int]] = {}
+        self._fresh = bytearray()
+        """What was written right past the old end, and is not in the file yet."""
+        self._gathers = not memory
 
     def extents(self) -> list[tuple[int, bytes]]:
         """What was held back: (offset, bytes), ascending."""
         return [
             (page * _PAGE + a, bytes(self._pages[page][a:b])) for page, (a, b) in sorted(self._dirty.items())
         ]
+
+    def settle(self) -> None:
+        """Have in the file what lies past its old end.
+
+        An error is kept in :attr:`error`, as that of any write.
+        """
+        if self.error is not None:
+            return
+        with memoryview(self._fresh)[: max(0, self.size - self.old_size)] as fresh:
+            try:
+                write_all(self.descriptor, fresh, self.old_size)
+            except OSError as error:
+                self.error = error
+                return
+        self._fresh, self._gathers = bytearray(), False
 
     def close(self) -> None:
         """Let go of the descriptor, if it was given away with ``close=True``."""
@@ -55,9 +87,10 @@ class OverlayFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """As :meth:`io.RawIOBase.seek`."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
-        self._position = base + offset
-        return self._position
+        if whence != os.SEEK_SET:
+            offset += self.size if whence == os.SEEK_END else self._position
+        self._position = offset
+        return offset
 
     def tell(self) -> int:
         """The position of the next read or write."""
@@ -67,9 +100,26 @@ class OverlayFile(io.RawIOBase):
         """Fill ``buffer`` from here; past the end it is zeros, as HDF5 expects of its drivers."""
         view = memoryview(buffer).cast("B")
         start, count = self._position, len(view)
+        self._fill(view, start)
+        if self._untrusted:
+            hide_broken_heap(view, self.size - start, lambda size: self._bytes_at(start, size))
+        self._position += count
+        return count
+
+    def _bytes_at(self, start: int, size: int) -> bytes:
+        out = bytearray(size)
+        self._fill(memoryview(out), start)
+        return bytes(out)
+
+    def _fill(self, view: memoryview, start: int) -> None:
+        count = len(view)
         data = os.pread(self.descriptor, count, start)
         view[: len(data)] = data
         view[len(data) :] = bytes(count - len(data))
+        if self._fresh and start + count > self.old_size:
+            a, b = max(start, self.old_size), min(start + count, self.old_size + len(self._fresh))
+            if a < b:
+                view[a - start : b - start] = self._fresh[a - self.old_size : b - self.old_size]
         if self._pages:
             for page in range(start // _PAGE, (start + count - 1) // _PAGE + 1):
                 held = self._pages.get(page)
@@ -77,27 +127,42 @@ class OverlayFile(io.RawIOBase):
                     base = page * _PAGE
                     a, b = max(start, base), min(start + count, base + _PAGE)
                     view[a - start : b - start] = held[a - base : b - base]
-        self._position += count
-        return count
 
     def write(self, data: Any) -> int:
         """Store ``data`` here: in the file past its old end, held back before it."""
         view = memoryview(data).cast("B")
         start, count = self._position, len(view)
-        held = max(0, min(count, self._limit - start))
-        if held:
-            self._hold(start, view[:held])
-        done = held
+        done = 0
+        if start < self._limit:
+            done = min(count, self._limit - start)
+            self._hold(start, view[:done])
+        if done < count and self._gathers and self.error is None:
+            done += self._gather(start + done - self.old_size, view[done:])
+        if done < count:
+            self._store(start, view, done)
+        self._position = end = start + count
+        self.size = max(self.size, end)
+        return count
+
+    def _store(self, start: int, view: memoryview, done: int) -> None:
         try:
-            while done < count and self.error is None:
+            while done < len(view) and self.error is None:
                 done += os.pwrite(self.descriptor, view[done:], start + done)
         except OSError as error:
             # An exception would go through HDF5, which does not survive it: it is kept for the commit.
             self.error = error
-        if done < count:
+        if done < len(view):
             self._hold(start + done, view[done:])
-        self._position += count
-        self.size = max(self.size, self._position)
+
+    def _gather(self, at: int, view: memoryview) -> int:
+        """Take the beginning of a write, ``at`` bytes past the old end, into memory; returns how much."""
+        if at >= _GATHERED:
+            return 0
+        count = min(len(view), _GATHERED - at)
+        fresh = self._fresh
+        if at > len(fresh):
+            fresh.extend(bytes(at - len(fresh)))
+        fresh[at : at + count] = view[:count]
         return count
 
     def truncate(self, size: int | None = None) -> int:
@@ -105,7 +170,8 @@ class OverlayFile(io.RawIOBase):
         size = self._position if size is None else size
         if size > self._limit and self.error is None:
             try:
-                os.ftruncate(self.descriptor, size)
+                if size > os.fstat(self.descriptor).st_size:
+                    os.ftruncate(self.descriptor, size)
             except OSError as error:
                 self.error = error
         self.size = size

@@ -19,6 +19,7 @@ from recorder.format.layout import (
     EVENTS,
     EVENTS_JSON,
     OWN_TIMESTEPS,
+    PRECISION,
     REWARDS,
     REWARDS_VALUES,
     SPIKES,
@@ -27,6 +28,7 @@ from recorder.format.layout import (
     TIMESTEPS,
     WEIGHT_CHANGES,
 )
+from recorder.format.rounding import rounded
 from recorder.format.spikes import raster_cells
 from recorder.spike_input import INDICES, SpikeType
 
@@ -56,10 +58,14 @@ class PlainEpisode:
         Of :func:`recorder.h5.keywords.filter_keywords`.
     chunk_rows : int
         Rows of a chunk, as long as it stays below ``CHUNK_BYTES``.
+    precision : mapping of str to float
+        How far stored values may be from the given ones, by stream.
     """
 
-    def __init__(self, group: Any, keywords: Mapping[str, Any], chunk_rows: int) -> None:
-        self.group = group
+    def __init__(
+        self, group: Any, keywords: Mapping[str, Any], chunk_rows: int, precision: Mapping[str, float]
+    ) -> None:
+        self.group, self._precision = group, precision
         self.totals: dict[str, Any] = {
             "total_timesteps": 0,
             "total_spikes": 0,
@@ -79,11 +85,15 @@ class PlainEpisode:
         clocked = self._clocked.setdefault(group, _Clocked())
         for key, value in values.items():
             if f"{group}/{key}" not in self._datasets:
-                self._dataset(f"{group}/{key}", value.dtype, value.shape).attrs[TIMESTEPS] = TIMESTEPS
+                attributes = self._dataset(f"{group}/{key}", value.dtype, value.shape).attrs
+                attributes[TIMESTEPS] = TIMESTEPS
+                if f"{group}/{key}" in self._precision:
+                    attributes[PRECISION] = self._precision[f"{group}/{key}"]
                 clocked.shared.add(key)
                 if clocked.rows:
                     self._diverge(group, key, clocked, shared=0)
-            self._append(f"{group}/{key}", value)
+            bound = self._precision.get(f"{group}/{key}")
+            self._append(f"{group}/{key}", value if bound is None else rounded(np.asarray(value), bound))
         for key in clocked.shared - values.keys():
             self._diverge(group, key, clocked, shared=clocked.rows)
         for key in clocked.own & values.keys():

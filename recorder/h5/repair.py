@@ -7,9 +7,10 @@ proportion to what the ring holds. Where the folder cannot be written, the same 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,20 @@ from recorder.format.layout import (
     EPISODES,
     FORMAT,
     JOURNAL_SUFFIX,
+    KEPT_SUFFIX,
     LOCK_SUFFIX,
     RECOVERED,
     RING_SUFFIX,
     RUNNING,
 )
-from recorder.h5 import superblock
+from recorder.h5 import journal, superblock
 from recorder.h5.chunking import Chunking
-from recorder.h5.episode import EpisodeWriter
 from recorder.h5.lock import RecordingLock
 from recorder.h5.overlay import OverlayFile
-from recorder.h5.sink import feed
+from recorder.h5.recovery import Progress, waiting
 from recorder.h5.skeleton import finish
-from recorder.h5.transaction import LIBVER, commit, replay
-from recorder.ring.arena import Ring
-from recorder.ring.record import ROWS, Record
-
-Progress = Callable[[int, int], None]
-"""Told of (records done, records in all)."""
+from recorder.h5.template import Template
+from recorder.h5.transaction import LIBVER, commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,8 @@ class RepairReport:
 
 def needs_repair(path: Path) -> bool:
     """Whether a writer of this recording is at work or left without closing it."""
-    return any(_beside(path, suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX))
+    beside = (RING_SUFFIX, JOURNAL_SUFFIX, KEPT_SUFFIX, LOCK_SUFFIX)
+    return any(_beside(path, suffix).exists() for suffix in beside)
 
 
 def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
@@ -85,10 +83,9 @@ def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
     with RecordingLock(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            overlay = OverlayFile(descriptor)
-            report = _mend(path, overlay, progress)
+            overlay, report = _mended(path, lambda: OverlayFile(descriptor, untrusted=True), progress)
             if overlay.extents() or overlay.size != overlay.old_size:
-                commit(overlay, _beside(path, JOURNAL_SUFFIX), sync=True)
+                commit(overlay, _beside(path, JOURNAL_SUFFIX), sync=True, trim=True)
         finally:
             os.close(descriptor)
         _clear(path, keep_ring=report.status == "damaged")
@@ -98,13 +95,30 @@ def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
 def open_unwritten(path: Path) -> h5py.File:
     """A killed recording as repair would leave it, without a byte being written anywhere."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    overlay = OverlayFile(descriptor, memory=True, close=True)
-    _mend(path, overlay, None)
+    overlay, _ = _mended(path, lambda: OverlayFile(descriptor, memory=True, close=True, untrusted=True), None)
     return h5py.File(overlay, "r", libver=LIBVER)
 
 
-def _mend(path: Path, overlay: OverlayFile, progress: Progress | None) -> RepairReport:
-    replayed = replay(overlay, _beside(path, JOURNAL_SUFFIX))
+def _mended(
+    path: Path, new_overlay: Callable[[], OverlayFile], progress: Progress | None
+) -> tuple[OverlayFile, RepairReport]:
+    """What the recording should be; without its ring where the two do not go together."""
+    overlay = new_overlay()
+    size = overlay.old_size
+    try:
+        return overlay, _mend(path, overlay, progress)
+    except RepairError as error:
+        if not _beside(path, RING_SUFFIX).exists():
+            raise
+        overlay.truncate(size)
+        overlay = new_overlay()
+        report = _mend(path, overlay, progress, ring=False)
+        text = f"the ring does not fit the file ({error.__cause__ or error}) and was kept"
+        return overlay, dataclasses.replace(report, status="damaged", message=text)
+
+
+def _mend(path: Path, overlay: OverlayFile, progress: Progress | None, *, ring: bool = True) -> RepairReport:
+    replayed, note = journal.replay(overlay, _beside(path, JOURNAL_SUFFIX))
     overlay.seek(0)
     block = overlay.read(superblock.SIZE)
     try:
@@ -121,59 +135,46 @@ def _mend(path: Path, overlay: OverlayFile, progress: Progress | None) -> Repair
                 return RepairReport(
                     path, word, message="the recording was closed; only leftovers were removed"
                 )
-            return _replay_ring(path, file, progress)
-    except (OSError, RuntimeError, KeyError) as error:
+            return _bring_back(path, file, note, progress, ring=ring)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise RepairError(f"{path} cannot be made whole: {error}") from error
 
 
-def _replay_ring(path: Path, file: h5py.File, progress: Progress | None) -> RepairReport:
+def _bring_back(
+    path: Path, file: h5py.File, note: journal.Note | None, progress: Progress | None, *, ring: bool
+) -> RepairReport:
     now = time.strftime("%Y-%m-%dT%H:%M:%S")
-    chunking = _chunking(file)
-    ended: list[EpisodeWriter] = []
-    steps, recovered, damage, dropped = 0, 0, "", 0
-    with contextlib.suppress(FileNotFoundError), _ring(path) as ring:
-        state = ring.state()
-        episode = EpisodeWriter.restore(state, chunking) if state else None
-        steps = episode.waiting_steps if episode else 0
-        dropped = ring.dropped
-        records, damage = _records(ring, progress)
-        steps += sum(record.tables["main"].count for record in records if record.kind == ROWS)
-        ended, episode = feed(records, episode, chunking)
+    beside = _beside(path, RING_SUFFIX) if ring else None
+    with waiting(beside, note, _chunking(file), progress) as found:
+        episode, ended = found.episode, found.ended
         if episode is not None:
-            own = dropped - episode.start.get("dropped_before", 0)
+            own = found.dropped - episode.start.get("dropped_before", 0)
             end = {"end_time": now, "status": RECOVERED, "success": False, "dropped_timesteps": own}
-            episode.close(end)
+            episode.close({**end, "dropped": found.drops_of(episode.episode_id)})
             ended.append(episode)
-            recovered = 1
-        for done in ended:
-            done.restructure(file)
-    finish(file, status=RECOVERED, end_time=now, episode_count=len(file[EPISODES]))
-    found = f"{steps:,} steps brought back from the ring"
-    if recovered:
-        found += f"; episode {ended[-1].episode_id} was running and is marked recovered"
-    return RepairReport(path, "damaged" if damage else "recovered", steps, recovered, f"{damage}{found}")
-
-
-def _records(ring: Ring, progress: Progress | None) -> tuple[list[Record], str]:
-    first, last = ring.finished, ring.published
-    records: list[Record] = []
-    for seq in range(first, last):
-        try:
-            records.append(ring.record(seq))
-        except (DamagedError, ValueError) as error:
-            return records, f"the ring is damaged ({error}) and was kept; up to there: "
-        if progress is not None:
-            progress(seq - first + 1, last - first)
-    return records, ""
-
-
-@contextlib.contextmanager
-def _ring(path: Path) -> Iterator[Ring]:
-    ring = Ring.open(_beside(path, RING_SUFFIX))
-    try:
-        yield ring
-    finally:
-        ring.close(unlink=False)
+        with contextlib.closing(Template()) as template:
+            for done in ended:
+                done.recovering = True
+                done.restructure(file, template)
+    finish(
+        file,
+        status=RECOVERED,
+        end_time=now,
+        episode_count=len(file[EPISODES]),
+        dropped=found.dropped,
+        recovered=found.steps,
+        unverified=found.unverified,
+    )
+    text = f"{found.damage}{found.steps:,} steps brought back from the ring"
+    if episode is not None:
+        text += f"; episode {episode.episode_id} was running and is marked recovered"
+    if found.unverified:
+        text += (
+            f"; the machine was restarted since they were logged, or is another one: should the power have "
+            f"failed, {found.unverified:,} of them may not be what was logged"
+        )
+    status = "damaged" if found.damage else "recovered"
+    return RepairReport(path, status, found.steps, int(episode is not None), text)
 
 
 def _chunking(file: h5py.File) -> Chunking:
@@ -189,11 +190,11 @@ def _chunking(file: h5py.File) -> Chunking:
 
 def _clear(path: Path, *, keep_ring: bool) -> None:
     ring = _beside(path, RING_SUFFIX)
-    if keep_ring:
+    if keep_ring and ring.exists():
         ring.rename(ring.with_name(ring.name + ".damaged"))
     else:
         ring.unlink(missing_ok=True)
-    _beside(path, JOURNAL_SUFFIX).unlink(missing_ok=True)
+    journal.discard(_beside(path, JOURNAL_SUFFIX), sync=True)
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -13,9 +13,11 @@ from pathlib import Path
 import h5py
 
 from recorder.format.layout import INTERRUPTED, JOURNAL_SUFFIX
+from recorder.h5 import journal, superblock
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.live import LiveFile
+from recorder.h5.template import Template
 from recorder.h5.transaction import transaction
 from recorder.ring.record import END, ROWS, START, Record
 
@@ -38,8 +40,10 @@ class Sink:
     def __init__(self, path: Path, chunking: Chunking, *, sync: bool = False) -> None:
         self.path, self.chunking, self.sync = path, chunking, sync
         self.episode: EpisodeWriter | None = None
+        self._upto = 0
         self._journal = path.with_name(path.name + JOURNAL_SUFFIX)
         self._live: LiveFile | None = None
+        self._template = Template()
         self._attached: EpisodeWriter | None = None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
@@ -51,12 +55,19 @@ class Sink:
         OSError, RuntimeError
             HDF5 or the file system refused; the caller must not apply anything further.
         """
+        records = list(records)
         ended, self.episode = feed(records, self.episode, self.chunking)
+        self._upto = records[-1].seq + 1
         episode = self.episode
-        if ended or (episode is not None and episode.needs_structure):
-            self.change(lambda file: _restructure(file, ended, episode))
+        # SWMR appends change metadata in place, one by one: only a transaction survives a power cut.
+        if ended or self.sync or (episode is not None and episode.needs_structure):
+            self.change(lambda file: restructure(file, ended, episode, self._template))
         elif episode is not None:
-            self._stream(episode)
+            try:
+                self._stream(episode)
+            except BaseException:
+                self._forsake_live()
+                raise
         if episode is None:
             return b""
         episode.settle()
@@ -65,30 +76,32 @@ class Sink:
     def change(self, change: Change) -> None:
         """One structural change: all of it, or its exception and none of it."""
         self._leave_live()
-        with transaction(self.path, self._journal, sync=self.sync) as file:
+        with transaction(self.path, self._journal, note=self._note if self.sync else None) as file:
             change(file)
 
     def close(self) -> None:
         """Let go of the file, which is then as plain as any."""
         try:
             self._leave_live()
-        finally:
             if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
+                os.ftruncate(self._descriptor, superblock.end_of(self._descriptor))
+            if self.sync and self._descriptor >= 0:
+                os.fsync(self._descriptor)
+                journal.discard(self._journal, sync=True)
+        finally:
+            self._close_descriptor()
 
     def abandon(self) -> None:
-        """Let go of the file after an error: whatever HDF5 still says must not hide that error."""
+        """Let go of the file after an error, which nothing that follows must hide."""
         with contextlib.suppress(OSError, RuntimeError, ValueError):
-            self.close()
+            self._forsake_live()
+        self._close_descriptor()
 
     def disown(self) -> None:
         """In a forked child: nothing that HDF5 still does may reach the parent's file."""
         if self._live is not None:
             self._live.disown()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._close_descriptor()
 
     def _stream(self, episode: EpisodeWriter) -> None:
         if self._live is None:
@@ -97,15 +110,31 @@ class Sink:
             self._attached = episode
         self._live.extend(episode.waiting_bytes)
         episode.append()
-        if self.sync:
-            os.fsync(self._descriptor)
+
+    def _note(self) -> journal.Note:
+        return journal.Note(self._upto, b"" if self.episode is None else self.episode.state())
 
     def _leave_live(self) -> None:
-        if self._live is not None:
-            if self._attached is not None:
-                self._attached.detach()
-            live, self._live, self._attached = self._live, None, None
+        live = self._take_live()
+        if live is not None:
             live.close()
+
+    def _forsake_live(self) -> None:
+        live = self._take_live(detach=False)
+        if live is not None:
+            live.forsake()
+
+    def _take_live(self, *, detach: bool = True) -> LiveFile | None:
+        live, attached, self._live, self._attached = self._live, self._attached, None, None
+        if detach and attached is not None:
+            attached.detach()
+        return live
+
+    def _close_descriptor(self) -> None:
+        self._template.close()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def feed(
@@ -129,8 +158,11 @@ def feed(
     return ended, episode
 
 
-def _restructure(file: h5py.File, ended: list[EpisodeWriter], episode: EpisodeWriter | None) -> None:
+def restructure(
+    file: h5py.File, ended: list[EpisodeWriter], episode: EpisodeWriter | None, template: Template
+) -> None:
+    """Within a transaction: have in the file what is due of episodes that ended, and of the open one."""
     for done in ended:
-        done.restructure(file)
+        done.restructure(file, template)
     if episode is not None:
-        episode.restructure(file)
+        episode.restructure(file, template)

@@ -9,6 +9,8 @@ from recorder.h5.reading.chunks import Select
 from recorder.h5.reading.episode import EpisodeIndex, StoredEpisode
 from recorder.h5.reading.guard import (
     attributes,
+    check_attribute,
+    check_once,
     check_tree,
     child_dataset,
     child_group,
@@ -31,6 +33,8 @@ __all__ = [
     "SpikeSlice",
     "StoredEpisode",
     "attributes",
+    "check_attribute",
+    "check_once",
     "check_tree",
     "child_dataset",
     "child_group",

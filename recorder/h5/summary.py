@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import h5py
 
@@ -18,11 +17,14 @@ from recorder.format.layout import (
     EPISODES,
     FORMAT,
     JOURNAL_SUFFIX,
-    LOCK_SUFFIX,
     RING_SUFFIX,
     RUNNING,
     TIMESTEPS,
 )
+from recorder.h5.lock import is_held
+from recorder.h5.reading.guard import attributes, child_dataset, child_group, names
+from recorder.h5.reading.rows import read_rows
+from recorder.h5.untrusted import open_untrusted
 
 T = TypeVar("T")
 PATIENCE = 2.0
@@ -64,7 +66,7 @@ def summarize(path: Path) -> Summary:
     except MISREADINGS as error:
         raise ReadError(f"HDF5 cannot read {path}: {' '.join(str(error).split())}") from error
     left = any(path.with_name(path.name + suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
-    if ours and (status == RUNNING or left) and not being_written(path):
+    if ours and (status == RUNNING or left) and not is_held(path):
         status = KILLED
     return Summary(name or path.parent.name, status, episodes, steps)
 
@@ -96,45 +98,37 @@ def patiently(path: Path, read: Callable[[h5py.File], T]) -> T:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            with h5py.File(path, "r", locking=False) as file:
+            with open_untrusted(path) as file:
                 return read(file)
         except MISREADINGS:
-            if time.monotonic() > deadline or not being_written(path):
+            if time.monotonic() > deadline or not is_held(path):
                 raise
         time.sleep(0.01)
 
 
-def being_written(path: Path) -> bool:
-    """Whether a living process holds the lock of this recording."""
-    try:
-        with path.with_name(path.name + LOCK_SUFFIX).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
 def _facts(file: h5py.File) -> tuple[str, str, int, int, bool]:
-    episodes = file.get(EPISODES, {})
-    steps = sum(_steps(group) for group in episodes.values())
-    facts = file.attrs
+    episodes = child_group(file, EPISODES)
+    found = [] if episodes is None else names(episodes)
+    steps = sum(_steps(child_group(episodes, name)) for name in found)
+    facts = attributes(file)
     return (
         str(facts.get("experiment_name", "")),
         str(facts.get("status", "")),
-        len(episodes),
+        len(found),
         steps,
         facts.get("format") == FORMAT,
     )
 
 
-def _steps(group: h5py.Group) -> int:
-    total = group.attrs.get("total_timesteps")
-    if total is not None:
-        return int(total)
-    if COMMITTED not in group:
+def _steps(group: Any) -> int:
+    if group is None:
         return 0
-    counters = group[COMMITTED][:]
-    clocks = (part.get(TIMESTEPS) for part in group.values() if isinstance(part, h5py.Group))
+    if "total_timesteps" in group.attrs:
+        return int(group.attrs["total_timesteps"])
+    counted = child_dataset(group, COMMITTED)
+    if counted is None or len(counted.shape) != 1:
+        return 0
+    counters = read_rows(counted, 0, counted.shape[0])
+    parts = (child_group(group, name) for name in names(group))
+    clocks = (child_dataset(part, TIMESTEPS) for part in parts if part is not None)
     return max((int(counters[clock.attrs[COUNTER]]) for clock in clocks if clock is not None), default=0)

@@ -10,6 +10,7 @@ import os
 import struct
 
 from recorder.errors import DamagedError
+from recorder.h5.disk import write_all
 
 SIZE = 48
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -19,11 +20,22 @@ _MASK = 0xFFFFFFFF
 
 def write_open(descriptor: int, end: int) -> None:
     """Say in the file that nobody writes it and that it ends at ``end``; one small write."""
-    os.pwrite(descriptor, _amended(_read(descriptor), end), 0)
+    write_all(descriptor, _amended(_read(descriptor), end), 0)
+
+
+def end_of(descriptor: int) -> int:
+    """Where the file ends for HDF5: as its superblock says, if that is true, or where it does end.
+
+    Raises
+    ------
+    DamagedError
+        The file does not begin with a version-3 superblock.
+    """
+    return _end(_read(descriptor), os.fstat(descriptor).st_size)
 
 
 def mended(block: bytes, size: int) -> bytes:
-    """The superblock with which every HDF5 opens the file: flags 0, end of file where it is.
+    """The superblock with which every HDF5 opens the file: flags 0, and an end that is there.
 
     Raises
     ------
@@ -31,7 +43,13 @@ def mended(block: bytes, size: int) -> bytes:
         The file does not begin with a version-3 superblock.
     """
     _check(block)
-    return _amended(block, size)
+    return _amended(block, _end(block, size))
+
+
+def _end(block: bytes, size: int) -> int:
+    # With its flags set, HDF5 was at work, and the end is the one from before.
+    (end,) = struct.unpack_from("<Q", block, _END)
+    return int(end) if not block[_FLAGS] and end <= size else size
 
 
 def _read(descriptor: int) -> bytes:

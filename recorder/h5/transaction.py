@@ -11,32 +11,35 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
 
+from recorder.h5 import journal, superblock
+from recorder.h5.disk import write_all
 from recorder.h5.overlay import OverlayFile
 
 LIBVER = ("v110", "v110")
 """HDF5 2.x writes with ``latest`` what HDF5 1.14 cannot read."""
 
-_HEAD = struct.Struct("<QQI")
-_EXTENT = struct.Struct("<QI")
+LEAD = 16 << 20
+"""How far the file of a recording at work reaches beyond the end it claims."""
 
 
 @contextlib.contextmanager
-def transaction(path: Path, journal: Path, *, sync: bool = False) -> Iterator[h5py.File]:
+def transaction(
+    path: Path, journal_path: Path, *, note: Callable[[], journal.Note] | None = None
+) -> Iterator[h5py.File]:
     """An open file whose changes all happen when the block is left, or not at all.
 
     Parameters
     ----------
-    path, journal : Path
+    path, journal_path : Path
         The file, which no other handle of this process has open, and its journal.
-    sync : bool
-        Also survive a power cut: ``fsync`` file and journal in the order that takes.
+    note : callable, optional
+        Also survive a power cut: file and journal are synced in the order that takes, and the journal
+        stays, with the state that this returns once the block is done, until the next one is whole.
 
     Raises
     ------
@@ -45,36 +48,40 @@ def transaction(path: Path, journal: Path, *, sync: bool = False) -> Iterator[h5
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        overlay = OverlayFile(descriptor)
+        overlay = OverlayFile(descriptor, end=superblock.end_of(descriptor))
+        reserve(descriptor, overlay.old_size)
         try:
             with h5py.File(overlay, "r+", libver=LIBVER) as file:
                 yield file
+            noted = None if note is None else note()
         except BaseException:
-            os.ftruncate(descriptor, overlay.old_size)
+            _cut_back(overlay)
             raise
-        commit(overlay, journal, sync=sync)
+        commit(overlay, journal_path, sync=noted is not None, note=noted)
     finally:
         os.close(descriptor)
 
 
-def replay(overlay: OverlayFile, journal: Path) -> bool:
-    """Take what a complete journal says into ``overlay``; a torn one says nothing. True if complete."""
-    try:
-        data = journal.read_bytes()
-    except FileNotFoundError:
-        return False
-    size, extents = _parse(data)
-    if extents is None:
-        return False
-    for offset, content in extents:
-        overlay.seek(offset)
-        overlay.write(content)
-    overlay.truncate(size)
-    return True
+def reserve(descriptor: int, end: int) -> None:
+    """Have the file reach beyond the end that its superblock claims.
+
+    Readers look at the file's size first and at the claim later, so the claims to come must be of sizes
+    that the file has had for a while. The space takes no room on the disk.
+    """
+    with contextlib.suppress(OSError):
+        if os.fstat(descriptor).st_size < end + LEAD // 2:
+            os.ftruncate(descriptor, end + LEAD)
 
 
-def commit(overlay: OverlayFile, journal: Path, *, sync: bool = False) -> None:
-    """Make what was held back happen, by way of the journal.
+def commit(
+    overlay: OverlayFile,
+    path: Path,
+    *,
+    sync: bool = False,
+    note: journal.Note | None = None,
+    trim: bool = False,
+) -> None:
+    """Make what was held back happen, by way of the journal at ``path``; ``trim`` ends the file at its end.
 
     Raises
     ------
@@ -82,55 +89,47 @@ def commit(overlay: OverlayFile, journal: Path, *, sync: bool = False) -> None:
         The journal could not be written, and nothing was changed; or the file could not, and the journal
         stays for the next repair.
     """
-    if overlay.error is not None:
-        os.ftruncate(overlay.descriptor, overlay.old_size)
-        raise overlay.error
+    overlay.settle()
     extents = overlay.extents()
-    body = b"".join(_EXTENT.pack(offset, len(data)) + data for offset, data in extents)
     try:
-        with journal.open("wb") as out:
-            out.write(_HEAD.pack(overlay.size, len(body), zlib.crc32(body)) + body)
-            out.flush()
-            if sync:
-                os.fsync(overlay.descriptor)
-                os.fsync(out.fileno())
-                _sync_folder(journal.parent)
+        if overlay.error is not None:
+            raise overlay.error
+        if sync:
+            # What the change before this one applied, too: from here on its journal may go.
+            os.fsync(overlay.descriptor)
+        journal.write(path, overlay.size, extents, note, sync=sync)
     except OSError:
-        journal.unlink(missing_ok=True)
-        os.ftruncate(overlay.descriptor, overlay.old_size)
+        _cut_back(overlay)
         raise
-    _apply(overlay.descriptor, extents, overlay.size)
+    if sync:
+        # Should this fail, the journal is there all the same, and a repair applies it.
+        journal.sync_folder(path.parent)
+    try:
+        _apply(overlay.descriptor, extents)
+    except OSError:
+        # Half of it opens nowhere but here. Unlike HDF5's writes, these may be made again.
+        _apply(overlay.descriptor, extents)
+    if trim:
+        os.ftruncate(overlay.descriptor, overlay.size)
+    else:
+        reserve(overlay.descriptor, overlay.size)
+    if note is not None:
+        journal.keep(path)
+        return
     if sync:
         os.fsync(overlay.descriptor)
-    journal.unlink()
+    journal.discard(path, sync=sync)
 
 
-def _apply(descriptor: int, extents: list[tuple[int, bytes]], size: int) -> None:
-    # The superblock goes last: until it does, the old root is what a plain open finds.
+def _apply(descriptor: int, extents: journal.Extents) -> None:
+    # First the new end: a reader that comes between must not find addresses beyond the one it knows.
+    for offset, data in extents[:1]:
+        if offset == 0:
+            write_all(descriptor, data[: superblock.SIZE], 0)
     for offset, data in sorted(extents, reverse=True):
-        os.pwrite(descriptor, data, offset)
-    os.ftruncate(descriptor, size)
+        write_all(descriptor, data, offset)
 
 
-def _parse(data: bytes) -> tuple[int, list[tuple[int, bytes]] | None]:
-    if len(data) < _HEAD.size:
-        return 0, None
-    size, length, crc = _HEAD.unpack_from(data)
-    body = data[_HEAD.size :]
-    if len(body) != length or zlib.crc32(body) != crc:
-        return 0, None
-    extents, at = [], 0
-    while at < length:
-        offset, count = _EXTENT.unpack_from(body, at)
-        at += _EXTENT.size
-        extents.append((offset, body[at : at + count]))
-        at += count
-    return size, extents
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _cut_back(overlay: OverlayFile) -> None:
+    os.ftruncate(overlay.descriptor, overlay.old_size)
+    reserve(overlay.descriptor, overlay.old_size)

@@ -18,6 +18,7 @@ from recorder.format.layout import ATTRIBUTE_LIMIT, DOCUMENT, ENCODING, EVENTS_J
 from recorder.format.sparse import Csr, from_csr, is_sparse, to_csr
 from recorder.h5.columns import as_column, fits_compact, is_text, put_array, read_array
 from recorder.h5.keywords import GZIP
+from recorder.h5.reading.rows import read_whole
 
 OWN_ATTRIBUTES = frozenset({"timestamp", "episode_count", "shape", "given", ENCODING})
 """Attributes that groups of trees have from us: a user's document of such a name is a dataset."""
@@ -38,7 +39,7 @@ def put_encoded(group: Any, name: str, data: bytes, *, dataset: bool = False) ->
     """Store document bytes as :func:`put_document` does, or as a dataset in any case."""
     if name in group.attrs and not dataset:
         del group.attrs[name]
-    if name in group:
+    if name in group and isinstance(group[name], h5py.Dataset):
         del group[name]
     if len(data) <= ATTRIBUTE_LIMIT and not dataset:
         group.attrs[name] = np.bytes_(data)
@@ -58,7 +59,7 @@ def get_document(group: Any, name: str, default: Any = None) -> Any:
         data = group.attrs[name]
         return loads(data.encode() if isinstance(data, str) else bytes(data))
     if isinstance(group, h5py.Group) and name in group and isinstance(group[name], h5py.Dataset):
-        return loads(group[name][()].tobytes())
+        return loads(read_whole(group[name]).tobytes())
     return default
 
 
@@ -81,7 +82,8 @@ def put_values(group: Any, mapping: Mapping[str, Any]) -> None:
     put_encoded(group, DOCUMENT, data)
     for key, value in mapping.items():
         if isinstance(key, str) and key != DOCUMENT and _mirrors(key) and _mirrors(value):
-            group.attrs[key] = value
+            # As a plain str: h5py has no conversion for NumPy's.
+            group.attrs[key] = str.__str__(value) if isinstance(value, str) else value
 
 
 def _mirrors(value: Any) -> bool:
@@ -147,7 +149,7 @@ def _is_column(value: Any) -> bool:
         return isinstance(value, list)
     try:
         leaves = np.asarray(value, dtype=object)
-    except ValueError:
+    except Exception:
         return False
     kinds = set(map(type, leaves.flat))
     return len(kinds) == 1 and kinds <= {bool, int, float, complex}
@@ -182,7 +184,7 @@ def get_csr(group: Any) -> Any:
     ------
     DamagedError
     """
-    indptr, indices, data = (group[name][()] for name in ("indptr", "indices", "data"))
+    indptr, indices, data = (read_whole(group[name]) for name in ("indptr", "indices", "data"))
     return from_csr(indptr, indices, data, group.attrs["shape"], group.attrs.get("given", "dense"))
 
 
@@ -201,7 +203,7 @@ def read_tree(group: Any) -> dict[str, Any]:
         if isinstance(item, h5py.Group):
             tree[name] = get_csr(item) if item.attrs.get(ENCODING) == WEIGHTS_CSR else read_tree(item)
         elif item.attrs.get(ENCODING) == EVENTS_JSON:
-            tree[name] = loads(item[()].tobytes())
+            tree[name] = loads(read_whole(item).tobytes())
         else:
             tree[name] = read_array(item)
     for name, value in group.attrs.items():

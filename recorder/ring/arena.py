@@ -6,6 +6,8 @@
                 24 <Q   published records      32 <Q  finished records      40 <Q  dropped steps
                 64, 96  two slots <QQQI: sequence, offset, length and CRC-32 of the writer's state
                 128 <d  started (Unix time)    136     host name
+                200 <Q  bytes at the arena's end that count what was dropped, see ``drops.py``
+                208     36 characters that the kernel draws at each start of the machine, or zeros
     pages 1–8   offset of record n at entry n % 4096
     page 9 …    the arena
     after it    the writer's state, twice in turn: what was taken from records but fills no chunk yet
@@ -32,6 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
+from recorder.ring.drops import SIZE as DROPS
+from recorder.ring.drops import DropCounts
 from recorder.ring.record import Record, pack_meta, record_bytes
 from recorder.ring.tables import Table
 
@@ -40,7 +44,7 @@ _VERSION = 1
 _PAGE = 4096
 _ENTRIES = 4096
 _ARENA = _PAGE + 8 * _ENTRIES
-_HEAD, _DONE, _DROPPED, _STARTED, _HOST = 24, 32, 40, 128, 136
+_HEAD, _DONE, _DROPPED, _STARTED, _HOST, _COUNTING, _BOOT = 24, 32, 40, 128, 136, 200, 208
 _SLOTS = (64, 96)
 _HEADER = struct.Struct("<8sIIQ")
 _SLOT = struct.Struct("<QQQI")
@@ -49,12 +53,13 @@ _SLOT = struct.Struct("<QQQI")
 class Ring:
     """A ring of one recording; :meth:`create` writes it, :meth:`open` reads one that was left."""
 
-    def __init__(self, path: Path, descriptor: int, arena_bytes: int, *, writable: bool) -> None:
-        self.path, self.arena_bytes = path, arena_bytes
+    def __init__(self, path: Path, descriptor: int, span: int, drops: int, *, writable: bool) -> None:
+        self.path, self.arena_bytes, self._span = path, span - drops, span
         self._descriptor = descriptor
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-        self._map = mmap.mmap(descriptor, _ARENA + arena_bytes, access=access)
+        self._map = mmap.mmap(descriptor, _ARENA + span, access=access)
         self._bytes: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
+        self.drops = DropCounts(self._bytes[_ARENA + span - drops : _ARENA + span])
         self._words: NDArray[np.uint64] = self._bytes[:_PAGE].view(np.uint64)
         self._directory: NDArray[np.uint64] = self._bytes[_PAGE:_ARENA].view(np.uint64)
         self._position = 0
@@ -69,12 +74,12 @@ class Ring:
         OSError
             No room, or no permission.
         """
-        arena_bytes = -(-arena_bytes // _PAGE) * _PAGE
+        span = -(-arena_bytes // _PAGE) * _PAGE + DROPS
         draft = path.with_name(path.name + ".new")
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            _allocate(descriptor, _ARENA + arena_bytes)
-            ring = cls(path, descriptor, arena_bytes, writable=True)
+            _allocate(descriptor, _ARENA + span)
+            ring = cls(path, descriptor, span, DROPS, writable=True)
         except BaseException:
             os.close(descriptor)
             draft.unlink()
@@ -82,7 +87,9 @@ class Ring:
         host = socket.gethostname().encode()[:64]
         ring._bytes[_HOST : _HOST + len(host)] = np.frombuffer(host, np.uint8)
         struct.pack_into("<d", ring._map, _STARTED, time.time())
-        _HEADER.pack_into(ring._map, 0, _MAGIC, _VERSION, os.getpid(), arena_bytes)
+        struct.pack_into("<Q", ring._map, _COUNTING, DROPS)
+        struct.pack_into("36s", ring._map, _BOOT, _boot())
+        _HEADER.pack_into(ring._map, 0, _MAGIC, _VERSION, os.getpid(), span)
         draft.rename(path)
         return ring
 
@@ -100,10 +107,13 @@ class Ring:
             head = os.pread(descriptor, _HEADER.size, 0)
             if len(head) < _HEADER.size or head[:8] != _MAGIC:
                 raise DamagedError(f"{path} is no ring")
-            _, version, _, arena_bytes = _HEADER.unpack(head)
-            if version != _VERSION or os.fstat(descriptor).st_size < _ARENA + arena_bytes:
+            _, version, _, span = _HEADER.unpack(head)
+            if version != _VERSION or os.fstat(descriptor).st_size < _ARENA + span:
                 raise DamagedError(f"{path} is cut short or of a version this flightrec does not know")
-            return cls(path, descriptor, arena_bytes, writable=False)
+            (drops,) = struct.unpack("<Q", os.pread(descriptor, 8, _COUNTING))
+            if drops not in (0, DROPS) or drops > span:
+                raise DamagedError(f"{path}: its header is not one")
+            return cls(path, descriptor, span, drops, writable=False)
         except BaseException:
             os.close(descriptor)
             raise
@@ -114,6 +124,12 @@ class Ring:
         pid = _HEADER.unpack_from(self._map, 0)[2]
         host = bytes(self._bytes[_HOST : _HOST + 64]).rstrip(b"\0").decode(errors="replace")
         return {"pid": pid, "host": host, "started": struct.unpack_from("<d", self._map, _STARTED)[0]}
+
+    @property
+    def restarted(self) -> bool:
+        """Whether the machine was started anew since, or is another one: a power cut tears a map."""
+        (boot,) = struct.unpack_from("36s", self._map, _BOOT)
+        return boot.rstrip(b"\0") not in (b"", _boot())
 
     @property
     def published(self) -> int:
@@ -149,7 +165,7 @@ class Ring:
             return None
         seq = self.published
         memory = self._bytes[_ARENA + offset : _ARENA + offset + length]
-        record = Record.create(memory, kind, seq, meta, raw)
+        record = Record.create(memory, kind, seq, meta, raw, tables)
         self._directory[seq % _ENTRIES] = offset
         self._flying.append((seq, offset))
         self._position = offset + length
@@ -181,7 +197,7 @@ class Ring:
         for slot in _SLOTS:
             seq, offset, length, crc = _SLOT.unpack_from(self._map, slot)
             if seq == self.finished:
-                state = os.pread(self._descriptor, length, _ARENA + self.arena_bytes + offset)
+                state = os.pread(self._descriptor, length, _ARENA + self._span + offset)
                 if len(state) != length or zlib.crc32(state) != crc:
                     raise DamagedError(f"{self.path}: the writer's state fails its checksum")
                 return state
@@ -194,6 +210,7 @@ class Ring:
             self._descriptor = -1
             self._bytes = np.empty(0, np.uint8)
             self._words = self._directory = np.empty(0, np.uint64)
+            self.drops = DropCounts(self._bytes)
             with contextlib.suppress(BufferError):
                 self._map.close()
         if unlink:
@@ -222,11 +239,18 @@ class Ring:
         return position if tail - position > length else None
 
     def _write_state(self, state: bytes, place: int) -> None:
-        start = _ARENA + self.arena_bytes + place
+        start = _ARENA + self._span + place
         view = memoryview(state)
         while view:
             written = os.pwrite(self._descriptor, view, start)
             view, start = view[written:], start + written
+
+
+def _boot() -> bytes:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()[:36]
+    except OSError:
+        return b""
 
 
 def _allocate(descriptor: int, size: int) -> None:

@@ -21,7 +21,8 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ START, ROWS, END = 1, 2, 3
 _MAGIC = b"FRBK"
 _HEADER = struct.Struct("<4sIQQIIQQ")
 _COUNTERS = 64
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Record:
@@ -49,13 +51,13 @@ class Record:
         meta: dict[str, Any],
         counters: NDArray[np.int64],
         data_offset: int,
+        tables: Iterable[Table],
     ) -> None:
         self._memory, self.kind, self.seq, self.meta, self.counters = memory, kind, seq, meta, counters
         self.length = len(memory)
         self.tables: dict[str, TableView] = {}
         offset = data_offset
-        for index, item in enumerate(meta.get("tables", ())):
-            table = Table.from_json(item)
+        for index, table in enumerate(tables):
             self.tables[table.name] = TableView(table, memory, offset, counters, index)
             offset += table.nbytes
 
@@ -64,16 +66,28 @@ class Record:
         """Whether nothing more will be added."""
         return bool(self._memory[32])
 
+    @property
+    def used(self) -> int:
+        """Bytes of the rows that were published."""
+        views = self.tables.values()
+        return sum(view.count * view.table.row_bytes + view.heap_used for view in views)
+
     def seal(self) -> None:
         """Say that nothing more will be added."""
         self._memory[32] = 1
 
     @classmethod
     def create(
-        cls, memory: NDArray[np.uint8], kind: int, seq: int, meta: dict[str, Any], raw_meta: bytes
+        cls,
+        memory: NDArray[np.uint8],
+        kind: int,
+        seq: int,
+        meta: dict[str, Any],
+        raw_meta: bytes,
+        layout: Sequence[Table],
     ) -> Record:
         """Lay a new record out over ``memory``; it is not published by this."""
-        tables = len(meta.get("tables", ()))
+        tables = len(layout)
         _HEADER.pack_into(
             memory.data, 0, _MAGIC, kind, seq, len(memory), len(raw_meta), zlib.crc32(raw_meta), 0, 2 * tables
         )
@@ -81,7 +95,7 @@ class Record:
         counters[:] = 0
         start = _COUNTERS + 16 * tables
         memory[start : start + len(raw_meta)] = np.frombuffer(raw_meta, np.uint8)
-        return cls(memory, kind, seq, meta, counters, _data_offset(tables, len(raw_meta)))
+        return cls(memory, kind, seq, meta, counters, _data_offset(tables, len(raw_meta)), layout)
 
     @classmethod
     def open(cls, memory: NDArray[np.uint8], seq: int) -> Record:
@@ -101,19 +115,21 @@ class Record:
         raw = memory[start : start + meta_len].tobytes()
         if zlib.crc32(raw) != crc:
             raise DamagedError(f"ring record {seq}: its description fails its checksum")
-        return cls(
-            memory[:length],
-            kind,
-            seq,
-            json.loads(raw),
-            memory[_COUNTERS:start].view(np.int64),
-            _data_offset(counters // 2, meta_len),
-        )
+        meta, tables = _described(raw)
+        view = memory[_COUNTERS:start].view(np.int64)
+        return cls(memory[:length], kind, seq, meta, view, _data_offset(counters // 2, meta_len), tables)
+
+
+@lru_cache(maxsize=16)
+def _described(raw: bytes) -> tuple[dict[str, Any], tuple[Table, ...]]:
+    """A description, which short episodes share: nobody changes it."""
+    meta = json.loads(raw)
+    return meta, tuple(Table.from_json(item) for item in meta.get("tables", ()))
 
 
 def pack_meta(meta: dict[str, Any]) -> bytes:
     """A description as JSON bytes."""
-    return json.dumps(meta, separators=(",", ":")).encode()
+    return _ENCODE(meta).encode()
 
 
 def record_bytes(tables: Sequence[Table], meta_len: int) -> int:

@@ -6,7 +6,8 @@ block itself, so a ring can be read without the process that wrote it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,16 @@ class Field:
     name: str
     dtype: Dtype
     shape: tuple[int, ...] = ()
+    numpy_dtype: np.dtype[Any] = field(init=False, repr=False, compare=False)
+    """The column's dtype."""
+    row_bytes: int = field(init=False, repr=False, compare=False)
+    """Bytes of one row."""
 
-    @property
-    def numpy_dtype(self) -> np.dtype[Any]:
-        """The column's dtype."""
-        if isinstance(self.dtype, str):
-            return np.dtype(self.dtype)
-        return np.dtype([(name, kind) for name, kind in self.dtype])
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row."""
-        return self.numpy_dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+    def __post_init__(self) -> None:
+        given = self.dtype
+        kind = np.dtype(given if isinstance(given, str) else [(name, item) for name, item in given])
+        object.__setattr__(self, "numpy_dtype", kind)
+        object.__setattr__(self, "row_bytes", kind.itemsize * math.prod(self.shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,12 @@ class Table:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row over all columns."""
-        return sum(field.row_bytes for field in self.fields)
+        return sum(one.row_bytes for one in self.fields)
 
     @property
     def nbytes(self) -> int:
         """Bytes in a block, alignment included."""
-        return sum(_align(field.row_bytes * self.rows) for field in self.fields) + _align(self.heap_bytes)
+        return sum(_align(one.row_bytes * self.rows) for one in self.fields) + _align(self.heap_bytes)
 
     def to_json(self) -> list[Any]:
         """The table as JSON; :meth:`from_json` is its inverse."""
@@ -84,11 +83,10 @@ class TableView:
     ) -> None:
         self.table, self.counters, self.index = table, counters, index
         self.columns: dict[str, NDArray[Any]] = {}
-        for field in table.fields:
-            size = field.row_bytes * table.rows
-            self.columns[field.name] = (
-                buffer[offset : offset + size].view(field.numpy_dtype).reshape(table.rows, *field.shape)
-            )
+        for one in table.fields:
+            size = one.row_bytes * table.rows
+            rows = buffer[offset : offset + size].view(one.numpy_dtype)
+            self.columns[one.name] = rows.reshape(table.rows, *one.shape) if one.shape else rows
             offset += _align(size)
         self.heap = buffer[offset : offset + table.heap_bytes]
 

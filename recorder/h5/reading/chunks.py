@@ -1,8 +1,7 @@
-"""Chunks of deflated rows, decoded outside HDF5, and a small store of those decoded last."""
+"""Chunks decoded outside HDF5, and a small store of those decoded last."""
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
-from recorder.format.deflate import INFLATER
+from recorder.h5.pipeline import Pipeline
 
 KEPT_BYTES = 8 << 20
-_FILTER_OF_HDF5 = {h5py.h5z.FILTER_SHUFFLE: "shuffle", h5py.h5z.FILTER_DEFLATE: "deflate"}
 
 Select = int | slice | NDArray[np.intp] | None
 """Which part of the first row axis is wanted."""
@@ -26,71 +24,60 @@ Decoded = tuple[bytes, bool]
 
 @dataclass(frozen=True, slots=True)
 class ChunkLayout:
-    """How the bytes of a chunk of shuffled and deflated rows become an array."""
+    """How the stored bytes of a chunk become an array."""
 
     dtype: np.dtype[Any]
     chunk: tuple[int, ...]
-    deflate: int
-    shuffle: int | None
-    """Positions in the filter pipeline, which are the bits of a chunk's filter mask."""
+    pipeline: Pipeline
 
     @property
     def nbytes(self) -> int:
         """Decoded bytes of a chunk."""
-        return math.prod(self.chunk) * self.dtype.itemsize
+        return self.pipeline.nbytes
 
     @classmethod
     def of(cls, dataset: Any) -> ChunkLayout | None:
-        """The layout, or None for what only HDF5's own read understands."""
+        """The layout; None for what only HDF5's own read understands, or has nothing to check in."""
         chunk, dtype = dataset.chunks, dataset.dtype
-        if chunk is None or chunk[1:] != dataset.shape[1:] or dtype.kind not in "biufc" or not dtype.isnative:
+        if chunk is None or dtype.hasobject:
             return None
-        pipeline = dataset.id.get_create_plist()
-        filters = [pipeline.get_filter(i) for i in range(pipeline.get_nfilters())]
-        kinds = [_FILTER_OF_HDF5.get(code) for code, *_ in filters]
-        if kinds not in (["deflate"], ["shuffle", "deflate"]):
-            return None
-        if kinds[0] == "shuffle" and filters[0][2][:1] != (dtype.itemsize,):
+        pipeline = Pipeline.of(dataset)
+        if pipeline is None or not pipeline.codes:
             return None
         if not dataset.id.get_type().equal(h5py.h5t.py_create(dtype, logical=True)):
             return None
-        return cls(dtype, chunk, len(kinds) - 1, 0 if len(kinds) == 2 else None)
+        return cls(dtype, chunk, pipeline)
 
     def decode(self, raw: bytes, mask: int) -> Decoded:
-        """Inflate a chunk as stored.
+        """Undo the filters of a chunk as stored, but for the shuffle.
 
         Raises
         ------
         DamagedError
-            It is not as long as it must be.
-        zlib.error, isal.isal_zlib.error
+            It does not say what it must.
         """
-        data = raw if mask >> self.deflate & 1 else self._inflate(raw)
-        if len(data) != self.nbytes:
-            raise DamagedError(f"a chunk has {len(data)} bytes instead of {self.nbytes}")
-        plain = self.shuffle is None or mask >> self.shuffle & 1 or self.dtype.itemsize == 1
-        return data, not plain
+        return self.pipeline.decode(raw, mask)
 
     def place(self, decoded: Decoded, lines: slice, select: Select, out: NDArray[Any]) -> None:
         """Copy the rows ``lines`` of a decoded chunk into ``out``, byte plane by byte plane."""
+        self.put(decoded, lines if select is None else (lines, select), out)
+
+    def put(self, decoded: Decoded, index: Any, out: NDArray[Any]) -> None:
+        """Copy what ``index`` picks from a decoded chunk into ``out``."""
         data, shuffled = decoded
-        index: Any = lines if select is None else (lines, select)
         if not shuffled:
             out[...] = np.frombuffer(data, self.dtype).reshape(self.chunk)[index]
             return
         width = self.dtype.itemsize
         planes = np.frombuffer(data, np.uint8).reshape(width, *self.chunk)
-        cells = out.view(np.uint8).reshape(*out.shape, width)
-        for plane in range(width):
-            cells[..., plane] = planes[plane][index]
-
-    def _inflate(self, raw: bytes) -> bytes:
-        # One byte more than there may be: a bomb ends here, and a stream that ends has its Adler-32 checked.
-        stream = INFLATER.decompressobj()
-        data = stream.decompress(raw, self.nbytes + 1)
-        if len(data) != self.nbytes or not stream.eof:
-            raise DamagedError(f"a chunk inflates to {len(data)} bytes or more instead of {self.nbytes}")
-        return bytes(data)
+        if out.flags.c_contiguous:
+            cells = out.view(np.uint8).reshape(*out.shape, width)
+            for plane in range(width):
+                cells[..., plane] = planes[plane][index]
+            return
+        part = np.empty(out.shape, self.dtype)
+        self.put(decoded, index, part)
+        out[...] = part
 
 
 class KeptChunks:
@@ -122,21 +109,26 @@ class KeptChunks:
             self._nbytes -= len(self._chunks.popitem(last=False)[1][0])
 
 
-def fetch(dataset: Any, layout: ChunkLayout, row: int) -> tuple[bytes, int]:
-    """The bytes of the chunk that begins at ``row`` as stored, and its filter mask.
+def fetch(dataset: Any, nbytes: int, offset: tuple[int, ...]) -> tuple[bytes, int]:
+    """The bytes of the chunk at ``offset`` as stored, and its filter mask; ``nbytes`` are a whole one's.
 
     Raises
     ------
     DamagedError
         There is no such chunk, or its bytes are not in the file.
     """
-    offset = (row, *(0 for _ in layout.chunk[1:]))
     try:
+        # Of a chunk that is not there read_direct_chunk would not know the size, and allocate anything.
+        info = dataset.id.get_chunk_info_by_coord(offset)
+        if info.byte_offset is None or not info.size:
+            raise OSError("it was never stored")
+        if info.size > dataset.file.id.get_filesize():
+            raise OSError(f"it claims {info.size:,} bytes")
         mask, raw = dataset.id.read_direct_chunk(offset)
     except (RuntimeError, OSError) as error:
-        end = row + layout.chunk[0] - 1
-        raise DamagedError(f"{dataset.name}: rows {row} to {end} cannot be read: {error}") from error
-    if mask == 0 and len(raw) == layout.nbytes:
+        end = offset[0] + dataset.chunks[0] - 1
+        raise DamagedError(f"{dataset.name}: rows {offset[0]} to {end} cannot be read: {error}") from error
+    if mask == 0 and len(raw) == nbytes:
         mask = _mask_in_index(dataset, offset)
     return raw, mask
 

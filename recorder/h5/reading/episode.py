@@ -13,12 +13,16 @@ from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS
 from recorder.h5.reading.chunks import KeptChunks, Select
 from recorder.h5.reading.guard import (
     attributes,
+    check_once,
     child_dataset,
     child_group,
     damage,
     names,
 )
 from recorder.h5.reading.rows import read_at, read_blocks, read_rows
+
+_DIGITS = 20
+"""Ids are below 2**63; Python refuses to make an int of a name of thousands of digits."""
 
 
 class StoredEpisode:
@@ -37,6 +41,7 @@ class StoredEpisode:
         self.name = str(group.name)
         self.cache: dict[Any, Any] = {}
         self._datasets: dict[str, Any] = {}
+        self._addresses: set[int] = set()
         self._committed = self._counters()
         self.kept = KeptChunks() if self._committed is None else None
 
@@ -50,8 +55,7 @@ class StoredEpisode:
         if counters is None or len(counters.shape) != 1:
             return None
         # Read before any extent or chunk: those are never older than the counters then.
-        with damage(f"{self.name}/{COMMITTED}"):
-            return np.asarray(counters[()], np.int64)
+        return read_rows(counters, 0, counters.shape[0]).astype(np.int64)
 
     def attributes(self) -> dict[str, Any]:
         """The group's attributes as Python values."""
@@ -88,6 +92,7 @@ class StoredEpisode:
             found = None if group is None else child_dataset(group, name)
             if found is None:
                 return None
+            check_once(group, name, self._addresses)
             self._datasets[path] = found
         return self._datasets[path]
 
@@ -184,7 +189,7 @@ class EpisodeIndex:
         found = {}
         for name in [] if self._group is None else names(self._group):
             number = name.removeprefix("episode_")
-            if number != name and number.isascii() and number.isdigit():
+            if number != name and number.isascii() and number.isdigit() and len(number) < _DIGITS:
                 found[int(number)] = name
         self.ids = dict(sorted(found.items()))
 

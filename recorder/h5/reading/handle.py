@@ -76,7 +76,8 @@ class RecordingFile:
             raise ClosedError(f"the loader of {self.path} has been closed: open another one")
         stamp = quiet_stamp(self.path)
         file = _open(self.path)
-        living = stamp[1] is not None and (file.swmr_mode or file.driver == "fileobj")
+        # A lock that is gone by now was left by a killed writer, whose recording has just been repaired.
+        living = stamp[1] is not None and stamp_of(self.path)[1] is not None
         if living and file.swmr_mode:
             file.close()
             file = _open_alone(self.path)
@@ -106,16 +107,22 @@ class RecordingFile:
         Raises
         ------
         ReadError
-            What ``read`` raised without any change, or after ``ATTEMPTS`` of them.
+            What ``read`` raised without any change, or after ``ATTEMPTS`` of them; or it needs more memory
+            than there is.
         """
         self.file()
-        if self._stamp is None or getattr(self._inside, "reading", False):
-            return read()
-        self._inside.reading = True
         try:
-            return self._repeated(read)
-        finally:
-            self._inside.reading = False
+            if self._stamp is None or getattr(self._inside, "reading", False):
+                return read()
+            self._inside.reading = True
+            try:
+                return self._repeated(read)
+            finally:
+                self._inside.reading = False
+        except MemoryError as error:
+            raise ReadError(
+                f"{self.path}: not enough memory for this read; ask for a range: {error}"
+            ) from error
 
     def _repeated(self, read: Callable[[], T]) -> T:
         for attempt in range(ATTEMPTS):

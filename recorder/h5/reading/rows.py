@@ -8,6 +8,7 @@ HDF5 would hand out uninitialised memory for a payload that is too short.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 from collections import deque
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 
 from recorder.errors import DamagedError, ReadError
 from recorder.format.clock import Rows, row_span
+from recorder.h5.pipeline import Pipeline
+from recorder.h5.reading.budget import BUDGET, CREDIBLE_RATIO, check_chunk, check_size
 from recorder.h5.reading.chunks import ChunkLayout, KeptChunks, Select, fetch
-from recorder.h5.reading.guard import check_size, damage
+from recorder.h5.reading.guard import damage
 
 PARALLEL_BYTES = 4 << 20
 """Reads of fewer decoded bytes than this are not worth the threads."""
@@ -51,15 +54,34 @@ def read_rows(
     with damage(dataset.name):
         check_size(dataset, math.prod(shape) * dataset.dtype.itemsize)
         layout = ChunkLayout.of(dataset) if kept is None else kept.layout(dataset)
+        if dataset.chunks:
+            check_chunk(dataset)
         if layout is None or not rows:
             _need_filters(dataset)
-            whole = np.asarray(dataset[start:stop])
+            whole = _through_hdf5(dataset, start, stop)
+            return whole if select is None else np.array(whole[:, select])
+        if layout.chunk[1:] != dataset.shape[1:]:
+            whole = _grid(dataset, layout, start, stop)
             return whole if select is None else np.array(whole[:, select])
         out = np.empty(shape, layout.dtype)
         if out.size:
-            check_size(dataset, layout.nbytes)
             _fill(_Read(dataset, layout, select, kept), start, stop, out)
         return out
+
+
+def read_whole(dataset: Any) -> Any:
+    """All of a dataset, as ``dataset[()]`` is; a scalar where it has no dimensions.
+
+    Raises
+    ------
+    DamagedError, ReadError
+        As :func:`read_rows`.
+    """
+    if not dataset.shape:
+        with damage(dataset.name):
+            check_size(dataset, dataset.dtype.itemsize)
+            return dataset[()]
+    return read_rows(dataset, 0, dataset.shape[0])
 
 
 def read_at(dataset: Any, rows: Rows, select: Select = None, kept: KeptChunks | None = None) -> NDArray[Any]:
@@ -82,15 +104,22 @@ class _Read:
         self.dataset, self.layout, self.select, self.kept = dataset, layout, select, kept
         self.name = str(dataset.name)
 
-    def decode(self, raw: bytes, mask: int, lines: slice, out: NDArray[Any]) -> None:
+    def decode(self, row: int, raw: bytes, mask: int, lines: slice, out: NDArray[Any]) -> None:
         """Decode and place a fetched chunk; runs on any thread."""
-        self.layout.place(self.layout.decode(raw, mask), lines, self.select, out)
+        try:
+            self.layout.place(self.layout.decode(raw, mask), lines, self.select, out)
+        except DamagedError as error:
+            raise _named(self.name, row, error) from error
 
     def copy(self, row: int, lines: slice, out: NDArray[Any]) -> None:
         """Place the chunk at ``row``, from those kept if it is among them."""
         decoded = None if self.kept is None else self.kept.get(self.name, row)
         if decoded is None:
-            decoded = self.layout.decode(*fetch(self.dataset, self.layout, row))
+            fetched = fetch(self.dataset, self.layout.nbytes, _offset(self.layout, row))
+            try:
+                decoded = self.layout.decode(*fetched)
+            except DamagedError as error:
+                raise _named(self.name, row, error) from error
             if self.kept is not None:
                 self.kept.put(self.name, row, decoded)
         self.layout.place(decoded, lines, self.select, out)
@@ -110,17 +139,80 @@ def _fill(read: _Read, start: int, stop: int, out: NDArray[Any]) -> None:
             if pool is None:
                 read.copy(low, lines, target)
                 continue
-            raw, mask = fetch(read.dataset, read.layout, low)
-            waiting.append(pool.submit(read.decode, raw, mask, lines, target))
+            raw, mask = fetch(read.dataset, read.layout.nbytes, _offset(read.layout, low))
+            waiting.append(pool.submit(read.decode, low, raw, mask, lines, target))
             if len(waiting) > 2 * threads:
                 waiting.popleft().result()
         for future in waiting:
             future.result()
-    except DamagedError as error:
-        raise error if str(error).startswith("/") else DamagedError(f"{read.name}: {error}") from error
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _through_hdf5(dataset: Any, start: int, stop: int) -> NDArray[Any]:
+    """Rows as HDF5 decodes them, once what it does not check has been checked."""
+    pipeline = Pipeline.of(dataset) if dataset.chunks and stop > start else None
+    if pipeline is not None and pipeline.codes:
+        for offset in _offsets(dataset, start, stop):
+            try:
+                pipeline.decode(*fetch(dataset, pipeline.nbytes, offset))
+            except DamagedError as error:
+                raise _named(str(dataset.name), offset[0], error) from error
+    if not dataset.dtype.hasobject:
+        return np.asarray(dataset[start:stop])
+    # Each of many texts may be the same long one: they are read a few at a time, and counted.
+    size = int(dataset.file.id.get_filesize())
+    most = max(BUDGET, CREDIBLE_RATIO * size)
+    width = math.prod(dataset.shape[1:]) * size
+    if width > most:
+        raise DamagedError(f"{dataset.name}: its rows claim {width:,} bytes each")
+    parts, total = [np.empty((0, *dataset.shape[1:]), object)], 0
+    step = max(1, most // max(width, 1))
+    for low in range(start, stop, step):
+        parts.append(np.asarray(dataset[low : min(low + step, stop)]))
+        total += sum(len(value) for value in parts[-1].flat)
+        if total > most:
+            raise DamagedError(f"{dataset.name}: its text multiplies to more than {most:,} bytes")
+    return parts[-1] if len(parts) == 2 else np.concatenate(parts)
+
+
+def _offsets(dataset: Any, start: int, stop: int) -> Iterator[tuple[int, ...]]:
+    """Where the chunks with these rows begin."""
+    low = start - start % dataset.chunks[0]
+    rest = [range(0, n, c) for n, c in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)]
+    return itertools.product(range(low, stop, dataset.chunks[0]), *rest)
+
+
+def _offset(layout: ChunkLayout, row: int) -> tuple[int, ...]:
+    return (row, *(0 for _ in layout.chunk[1:]))
+
+
+def _grid(dataset: Any, layout: ChunkLayout, start: int, stop: int) -> NDArray[Any]:
+    """Rows of a dataset whose chunks hold parts of rows."""
+    shape = (stop - start, *dataset.shape[1:])
+    out = np.empty(shape, layout.dtype)
+    if not out.size:
+        return out
+    for offset in _offsets(dataset, start, stop):
+        try:
+            decoded = layout.decode(*fetch(dataset, layout.nbytes, offset))
+        except DamagedError as error:
+            raise _named(str(dataset.name), offset[0], error) from error
+        rows = slice(max(start - offset[0], 0), min(stop - offset[0], layout.chunk[0]))
+        rest = [
+            slice(0, min(n - o, c)) for o, n, c in zip(offset[1:], shape[1:], layout.chunk[1:], strict=True)
+        ]
+        first = offset[0] + rows.start - start
+        target = [slice(first, first + rows.stop - rows.start)]
+        target += [slice(o, o + part.stop) for o, part in zip(offset[1:], rest, strict=True)]
+        layout.put(decoded, (rows, *rest), out[tuple(target)])
+    return out
+
+
+def _named(name: str, row: int, error: DamagedError) -> DamagedError:
+    text = str(error)
+    return error if text.startswith("/") else DamagedError(f"{name}: the chunk at row {row:,} {text}")
 
 
 def _threads() -> int:

@@ -17,6 +17,8 @@ from recorder.h5.reading.guard import attributes
 from recorder.h5.reading.rows import read_blocks
 
 _BLOCK = 4 << 20
+_MAX_NEURONS = 1 << 40
+"""Beyond this, the cells of some million rows could not be counted in 64 bits."""
 
 
 class SpikeSlice(NamedTuple):
@@ -48,7 +50,7 @@ class _Stored:
         group = stored.subgroup(SPIKES)
         facts = {} if group is None else attributes(group)
         n_neurons = facts.get("n_neurons")
-        if not isinstance(n_neurons, int) or n_neurons < 1:
+        if not isinstance(n_neurons, int) or not 1 <= n_neurons <= _MAX_NEURONS:
             raise DamagedError(f"{stored.name}/{SPIKES}: n_neurons is {n_neurons!r}")
         self.stored = stored
         self.n_neurons = n_neurons
@@ -78,6 +80,8 @@ class IntervalSpikes(_Stored):
     def clock(self) -> Clock:
         """Timesteps of the complete rows; in a running episode those that the intervals cover."""
         whole = self.stored.clock(f"{SPIKES}/timesteps")
+        if len(whole) * self.n_neurons >= 1 << 63:
+            raise self._damaged(f"{len(whole):,} rows of {self.n_neurons:,} neurons cannot be")
         if not self.stored.running:
             return whole
         rows = min(len(whole), self._covered() // self.n_neurons)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX
+from recorder.h5.lock import is_held
 
 Stamp = tuple[int, bytes | None, bool]
 
@@ -32,12 +33,13 @@ def stamp_of(path: Path) -> Stamp:
 def quiet_stamp(path: Path) -> Stamp:
     """The stamp once no change is under way and the last one is older than a tick.
 
-    Where the structure changes all the time: the stamp of the latest moment between two changes.
+    At once where nobody is at work: a killed writer may have left its change to a repair. Where the
+    structure changes all the time: the stamp of the latest moment between two changes.
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
         stamp = stamp_of(path)
-        if stamp[1] is None:
+        if stamp[1] is None or (stamp[2] and not is_held(path)):
             return stamp
         age = time.time_ns() - stamp[0]
         if not stamp[2] and (not 0 <= age < _TICK_NS or time.monotonic() > deadline):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.format.layout import COUNTER
+from recorder.format.layout import COUNTER, PRECISION
+from recorder.format.rounding import rounded
 from recorder.h5.chunking import Chunking
+from recorder.h5.template import LARGEST, Template
 
 ITEM_CHUNK = 16_384
 """Rows of a chunk of what is not one row a step: intervals, anchors, runs, bytes of events."""
@@ -32,6 +35,8 @@ class Column:
     ) -> None:
         self.path, self.dtype, self.shape, self.chunk_rows = path, np.dtype(dtype), shape, chunk_rows
         self.attributes = attributes
+        self.row_bytes = self.dtype.itemsize * math.prod(shape)
+        """Bytes of one row."""
         self.committed = 0
         self.waiting = 0
         self.counter: int | None = None
@@ -45,11 +50,6 @@ class Column:
     def rows(self) -> int:
         """Rows so far, in the file or waiting."""
         return self.committed + self.waiting
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row."""
-        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def exists(self) -> bool:
@@ -96,6 +96,22 @@ class Column:
         if self.source is not None:
             _copy_chunks(episode[self.source], dataset, self.committed)
             self.source = None
+
+    def lay_out(self, template: Template, chunking: Chunking, counter: int) -> bool:
+        """Hand all rows of an ended episode to ``template``, as a dataset of fixed size with one chunk.
+
+        False where they are not of that kind: :meth:`create` and :meth:`drain` take any.
+        """
+        rows = self.rows
+        if not chunking.outside or not 0 < rows <= self.chunk_rows or 0 in self.shape or self.committed:
+            return False
+        if rows * self.row_bytes > LARGEST:
+            return False
+        whole = self._rounded(np.ascontiguousarray(self._take(rows)))
+        level = None if chunking.name is None else chunking.level
+        template.dataset(self.path, whole, level, chunking.encode_again(whole), self.attributes)
+        self.committed, self.counter = rows, counter
+        return True
 
     def write_attributes(self) -> None:
         """Write the attributes of a dataset that is open in a structural change."""
@@ -185,8 +201,12 @@ class Column:
         self.waiting -= rows
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def _rounded(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return rounded(rows, self.attributes[PRECISION]) if PRECISION in self.attributes else rows
+
     def _write(self, dataset: h5py.Dataset, chunk: NDArray[Any], chunking: Chunking) -> None:
         start = self.committed
+        chunk = self._rounded(chunk)
         if not chunking.outside or 0 in self.shape:
             dataset[start : start + len(chunk)] = chunk
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,14 @@ class Part(abc.ABC):
         """What this part adds to the episode's attributes."""
         return {}
 
+    @abc.abstractmethod
+    def rows(self) -> dict[str, int]:
+        """Rows so far by stream."""
+
+    @abc.abstractmethod
+    def whole(self) -> dict[str, int]:
+        """Of these, the rows of which nothing waits: whatever happens to the ring, they are in the file."""
+
     def state(self) -> dict[str, Any]:
         """Everything but the columns' rows, as JSON; columns stand in it as their paths."""
         return {"columns": {name: column.path for name, column in self._columns.items()}}
@@ -54,7 +63,7 @@ class Part(abc.ABC):
     ) -> Column:
         """A new column of this group; ``items`` is its chunk's length where rows are not steps."""
         kind = np.dtype(dtype)
-        size = kind.itemsize * int(np.prod(shape, dtype=np.int64))
+        size = kind.itemsize * math.prod(shape)
         rows = items or self.chunking.chunk_rows(size)
         return Column(f"{self.group}/{name}", kind, shape, rows, attributes)
 

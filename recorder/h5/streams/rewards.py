@@ -57,6 +57,18 @@ class RewardPart(Part):
         """The sum of all rewards."""
         return {"total_reward": self.total} if self._columns else {}
 
+    def rows(self) -> dict[str, int]:
+        """Rows."""
+        return {REWARDS: self._columns["timesteps"].rows} if self._columns else {}
+
+    def whole(self) -> dict[str, int]:
+        """Rows whose run has ended and is in the file."""
+        if not self._columns:
+            return {}
+        steps, lengths = self._columns["timesteps"], self._columns["lengths"]
+        open_rows = self._encoder.length + int(lengths.waiting_rows().sum(dtype=np.int64))
+        return {REWARDS: min(steps.committed, steps.rows - open_rows)}
+
     def state(self) -> dict[str, Any]:
         """Open run, with its value as hexadecimal text so that every bit survives, and the sum."""
         return {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.format.layout import ENCODING, SPIKES, SPIKES_INTERVALS
-from recorder.format.spikes import IntervalEncoder, anchor_rows, raster_cells
+from recorder.format.spikes import SILENCE, IntervalEncoder, anchor_rows, raster_cells
 from recorder.h5.chunking import Chunking
 from recorder.h5.streams.column import ITEM_CHUNK, Column
 from recorder.h5.streams.part import Part
@@ -68,6 +68,19 @@ class SpikePart(Part):
     def totals(self) -> dict[str, Any]:
         """Number of spikes."""
         return {"total_spikes": self.spikes} if self._encoder else {}
+
+    def rows(self) -> dict[str, int]:
+        """Rows, silent ones included."""
+        return {SPIKES: self._encoder.rows} if self._encoder else {}
+
+    def whole(self) -> dict[str, int]:
+        """Rows of which no spike waits."""
+        if self._encoder is None:
+            return {}
+        steps, waiting = self._columns["timesteps"], self._columns["intervals"].waiting_rows()
+        cells = int(waiting.sum(dtype=np.int64)) + int((waiting != SILENCE).sum())
+        rows = (self._encoder.covered - cells) // self._encoder.n_neurons if len(waiting) else steps.rows
+        return {SPIKES: min(steps.committed, rows)}
 
     def state(self) -> dict[str, Any]:
         """Encoder, dtype and count."""

@@ -44,6 +44,14 @@ class WeightPart(Part):
         """Number of changes."""
         return {"total_weight_changes": self.changes} if self._columns else {}
 
+    def rows(self) -> dict[str, int]:
+        """Number of changes."""
+        return {WEIGHT_CHANGES: self.changes} if self._columns else {}
+
+    def whole(self) -> dict[str, int]:
+        """Changes of which every column is in the file."""
+        return {WEIGHT_CHANGES: min(c.committed for c in self.columns())} if self._columns else {}
+
     def state(self) -> dict[str, Any]:
         """Number of changes and the columns."""
         return {"changes": self.changes, **super().state()}
@@ -63,6 +71,8 @@ class EventPart(Part):
         super().__init__(chunking)
         self.events = 0
         self._bytes = 0
+        self._open = np.empty(0, np.int64)
+        """Ends of the events whose bytes wait."""
 
     def feed(self, rows: Rows) -> None:
         """Take a record's events."""
@@ -79,7 +89,9 @@ class EventPart(Part):
         table = view.columns["row"][:count]
         used = int(table["end"][-1])
         self._columns["timesteps"].push(table["timesteps"])
-        self._columns["ends"].push(table["end"] + self._bytes)
+        ends = table["end"] + self._bytes
+        self._open = np.concatenate([self._open, ends])
+        self._columns["ends"].push(ends)
         self._columns["data"].push(view.heap[:used])
         self._bytes += used
         self.events += count
@@ -92,10 +104,24 @@ class EventPart(Part):
         """Number of events."""
         return {"total_events": self.events} if self._columns else {}
 
+    def rows(self) -> dict[str, int]:
+        """Number of events."""
+        return {EVENTS: self.events} if self._columns else {}
+
+    def whole(self) -> dict[str, int]:
+        """Events whose timestep, end and bytes are in the file."""
+        if not self._columns:
+            return {}
+        rows = min(self._columns["timesteps"].committed, self._columns["ends"].committed)
+        return {EVENTS: min(rows, self.events - len(self._open))}
+
     def state(self) -> dict[str, Any]:
-        """Number of events, their bytes so far, and the columns."""
+        """Number of events, how many have bytes that wait, their bytes so far, and the columns."""
+        if self._columns:
+            self._open = self._open[self._open > self._columns["data"].committed]
         return {
             "events": self.events,
+            "open": len(self._open),
             "bytes": self._bytes,
             **super().state(),
         }
@@ -103,4 +129,6 @@ class EventPart(Part):
     def restore(self, state: dict[str, Any], columns: dict[str, Column]) -> None:
         """Become what :meth:`state` described."""
         self.events, self._bytes = state["events"], state["bytes"]
+        # Only how many matters from here on: their ends are all those of the last events.
+        self._open = np.full(state.get("open", 0), self._bytes, np.int64)
         super().restore(state, columns)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.format.layout import OWN_TIMESTEPS, TIMESTEPS
+from recorder.format.layout import OWN_TIMESTEPS, PRECISION, TIMESTEPS
 from recorder.h5.chunking import Chunking
 from recorder.h5.streams.column import Column
 from recorder.h5.streams.part import Part
@@ -22,9 +23,9 @@ class TimedPart(Part):
     timesteps of its own, which begin as a copy of the shared ones.
     """
 
-    def __init__(self, group: str, chunking: Chunking) -> None:
+    def __init__(self, group: str, chunking: Chunking, precision: Mapping[str, float]) -> None:
         super().__init__(chunking)
-        self.group = group
+        self.group, self._precision = group, precision
         self._steps: Column | None = None
         self._values: dict[str, Column] = {}
         self._own: dict[str, Column] = {}
@@ -56,6 +57,18 @@ class TimedPart(Part):
         steps = [] if self._steps is None else [self._steps]
         return [*steps, *self._values.values(), *self._own.values()]
 
+    def rows(self) -> dict[str, int]:
+        """Rows of each key."""
+        return {column.path: column.rows for column in self._values.values()}
+
+    def whole(self) -> dict[str, int]:
+        """Rows of each key whose value and timestep are in the file."""
+        found = {}
+        for key, column in self._values.items():
+            clock = self._own.get(key, self._steps)
+            found[column.path] = min(column.committed, clock.committed if clock else 0)
+        return found
+
     def state(self) -> dict[str, Any]:
         """Which keys there are and which have timesteps of their own."""
         return {
@@ -72,6 +85,8 @@ class TimedPart(Part):
 
     def _begin(self, key: str, values: NDArray[Any]) -> None:
         self._values[key] = self.column(key, values.dtype, values.shape[1:], timesteps=TIMESTEPS)
+        if f"{self.group}/{key}" in self._precision:
+            self._values[key].set_attribute(PRECISION, self._precision[f"{self.group}/{key}"])
         if self._steps is not None and self._steps.rows:
             self._own[key] = self.clock(key + OWN_TIMESTEPS)
             self._values[key].set_attribute(TIMESTEPS, key + OWN_TIMESTEPS)

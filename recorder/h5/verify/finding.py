@@ -1,4 +1,4 @@
-"""What a check reports: where, and what is wrong there."""
+"""What a check reports: where, what is wrong there, and how much of the rest is good."""
 
 from __future__ import annotations
 
@@ -21,4 +21,29 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+        text = f"{self.path}: {self.message}"
+        # names in a hostile file may drive the terminal, or be no text at all
+        return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read, and how much of it is damaged.
+
+    Attributes
+    ----------
+    datasets, chunks, nbytes : int
+        Read in all; bytes as stored. Data in one piece count as one chunk.
+    bad_datasets, bad_chunks, bad_nbytes : int
+        Of these, what cannot be read. Chunks that were never stored count as bad chunks.
+    unchecked_nbytes : int
+        Stored without any checksum: a wrong byte in these cannot be noticed.
+    """
+
+    datasets: int = 0
+    chunks: int = 0
+    nbytes: int = 0
+    bad_datasets: int = 0
+    bad_chunks: int = 0
+    bad_nbytes: int = 0
+    unchecked_nbytes: int = 0

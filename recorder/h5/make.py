@@ -1,0 +1,146 @@
+"""Groups, attributes and datasets by HDF5's own calls, with types and property lists that are made once.
+
+A short episode is 7 groups, about 10 datasets and 25 attributes, and h5py's dictionaries look each of them
+up, ask for its type and describe it anew: that took four times as long as HDF5 itself needs.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5p, h5s, h5t
+from numpy.typing import NDArray
+
+IN_HEADER = 64
+"""Attributes that stand in a group's header; beyond HDF5's own 8 they cost a heap and an index."""
+
+_SCALAR = h5s.create(h5s.SCALAR)
+
+Content = str | bytes | np.generic
+"""What an attribute holds: a text, a document's bytes, or a number."""
+
+
+def group(parent: Any, name: bytes) -> Any:
+    """A new group; ``name`` may be a path below ``parent`` of which all but the last is there."""
+    return h5g.create(parent, name, _unicode(), gcpl=_group_plist())
+
+
+def attribute(target: Any, name: str, content: Content) -> Any:
+    """A new attribute; returns it."""
+    stored, given = _types(content)
+    made = h5a.create(target, name.encode(), stored, _SCALAR)
+    made.write(_in_memory(content), mtype=given)
+    return made
+
+
+def put_attribute(target: Any, name: str, content: Content) -> None:
+    """As :func:`attribute`, in place of one of that name."""
+    if h5a.exists(target, name.encode()):
+        h5a.delete(target, name.encode())
+    attribute(target, name, content)
+
+
+def rewrite(made: Any, content: Content) -> None:
+    """Another value for an attribute that was made for one of the same :func:`kind_of`."""
+    made.write(_in_memory(content), mtype=_types(content)[1])
+
+
+def remove_attribute(target: Any, name: str) -> None:
+    """Remove an attribute."""
+    h5a.delete(target, name.encode())
+
+
+def content_of(value: Any) -> Content:
+    """A plain value as what an attribute holds; integers have 64 bits."""
+    content: Any = np.asarray(value)[()]
+    return value if isinstance(value, str | bytes) else content
+
+
+def kind_of(content: Content) -> Any:
+    """What an attribute's type depends on."""
+    if isinstance(content, str):
+        return str
+    return np.dtype((np.bytes_, len(content))) if isinstance(content, bytes) else content.dtype
+
+
+def _types(content: Content) -> tuple[Any, Any]:
+    """Types in the file and in memory: text is variable-length UTF-8 there, and a Python object here."""
+    if isinstance(content, str):
+        return _text_types()
+    kind = type_of(kind_of(content))
+    return kind, kind
+
+
+def _in_memory(content: Content) -> NDArray[Any]:
+    if not isinstance(content, str):
+        return np.asarray(content)
+    cell = np.empty((), object)
+    cell[()] = content
+    return cell
+
+
+def single_chunk(
+    parent: Any, path: bytes, rows: NDArray[Any], deflate: int | None, data: Any, mask: int
+) -> Any:
+    """A dataset of fixed size whose one chunk is ``data``, ``rows`` as its filters left it.
+
+    HDF5 needs no index for a chunk that stays the only one. ``deflate`` is the level, None for no filter.
+    """
+    plist, space = _chunk_plist(deflate, rows.shape), _space(rows.shape)
+    dataset = h5d.create(parent, path, type_of(rows.dtype), space, plist, _unicode())
+    dataset.write_direct_chunk((0,) * rows.ndim, data, mask)
+    return dataset
+
+
+def rewrite_chunk(dataset: Any, dimensions: int, data: Any, mask: int) -> None:
+    """Other bytes for a dataset of one chunk."""
+    dataset.write_direct_chunk((0,) * dimensions, data, mask)
+    dataset.flush()
+
+
+@lru_cache(maxsize=128)
+def type_of(dtype: np.dtype[Any]) -> Any:
+    """HDF5's type, as h5py chooses it."""
+    return h5t.py_create(dtype, logical=True)
+
+
+@lru_cache(maxsize=1)
+def _text_types() -> tuple[Any, Any]:
+    kind = h5py.string_dtype()
+    return h5t.py_create(kind, logical=True), h5t.py_create(kind)
+
+
+@lru_cache(maxsize=1)
+def _unicode() -> Any:
+    plist = h5p.create(h5p.LINK_CREATE)
+    plist.set_char_encoding(h5t.CSET_UTF8)
+    return plist
+
+
+@lru_cache(maxsize=1)
+def _group_plist() -> Any:
+    plist = h5p.create(h5p.GROUP_CREATE)
+    plist.set_attr_phase_change(IN_HEADER, 0)
+    plist.set_obj_track_times(False)
+    return plist
+
+
+@lru_cache(maxsize=256)
+def _space(shape: tuple[int, ...]) -> Any:
+    return h5s.create_simple(shape)
+
+
+@lru_cache(maxsize=256)
+def _chunk_plist(deflate: int | None, shape: tuple[int, ...]) -> Any:
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_obj_track_times(False)
+    # Nothing is filled in: all of it is written at once.
+    plist.set_fill_time(h5d.FILL_TIME_NEVER)
+    plist.set_chunk(shape)
+    if deflate is not None:
+        plist.set_shuffle()
+        plist.set_deflate(deflate)
+    return plist

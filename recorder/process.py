@@ -1,0 +1,145 @@
+"""What becomes of open recordings when their process forks, is asked to end, or ends.
+
+Decision 10 of the format says why SIGTERM and SIGHUP are caught, and when they are not.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import os
+import signal
+import sys
+import threading
+import weakref
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from recorder.rowcode import GENERATED
+
+logger = logging.getLogger("recorder")
+
+ASKED_TO_END = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a process by default, and leave it the time to end its recordings."""
+AT_EXIT = "interpreter exit"
+_HERE = str(Path(__file__).parent) + os.sep
+_COMMANDS = (f"{_HERE}command{os.sep}", f"{_HERE}cli.py", f"{_HERE}__main__.py")
+"""Programs that record, as any user's do."""
+_AGAIN = 0.001
+"""Seconds until a signal is sent again that came where nothing could be closed."""
+_SWITCH = 1e-4
+"""Seconds a thread may keep the interpreter to itself once the process has been asked to end."""
+
+
+class OpenRecording(Protocol):
+    """What is kept track of here."""
+
+    def end_early(self, ended_by: str) -> None:
+        """End the episode and the recording as interrupted, and log what goes wrong in that."""
+
+    def in_the_middle(self) -> bool:
+        """Whether something is under way that :meth:`end_early`, called here, would wait for."""
+
+    def hold(self) -> None:
+        """Before a fork: wait until the file is whole, and leave it so."""
+
+    def go_on(self) -> None:
+        """After a fork, in parent and child: what :meth:`hold` held back may go on."""
+
+    def disown(self) -> None:
+        """In a forked child: touch nothing of the parent's recording, ever."""
+
+
+_open: weakref.WeakSet[OpenRecording] = weakref.WeakSet()
+_held: list[OpenRecording] = []
+"""Recordings whose writers rest while a fork is made."""
+
+
+def opened(recording: OpenRecording) -> None:
+    """Look after this recording from now on."""
+    _listen()
+    _open.add(recording)
+    if threading.current_thread() is threading.main_thread():
+        for number in ASKED_TO_END:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end_all)
+
+
+def closed(recording: OpenRecording) -> None:
+    """Look after it no longer."""
+    _open.discard(recording)
+    if not _open:
+        _stop_catching()
+
+
+def _stop_catching() -> None:
+    # Only the main thread may; a handler that stays finds nothing to close, and does what the default does.
+    if threading.current_thread() is threading.main_thread():
+        for number in ASKED_TO_END:
+            if signal.getsignal(number) is _end_all:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _end_all(number: int, frame: FrameType | None) -> None:
+    recordings = list(_open)
+    if _is_within(frame) or any(recording.in_the_middle() for recording in recordings):
+        # Else the timer's thread would get its turn when a write lets go of the interpreter, time and again.
+        sys.setswitchinterval(_SWITCH)
+        again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
+    for recording in recordings:
+        recording.end_early(signal.Signals(number).name)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _is_within(frame: FrameType | None) -> bool:
+    """Whether the signal came within a call of ours on this thread; those of other threads can be awaited.
+
+    That they are under way says nothing: a thread that logs all the time is within one whenever it is asked.
+    """
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name == GENERATED or (name.startswith(_HERE) and not name.startswith(_COMMANDS)):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _at_exit() -> None:
+    # A traceback that the interpreter printed is what ended the program, unless it goes on asking for more.
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
+    for recording in list(_open):
+        recording.end_early(AT_EXIT if error is None else error.__name__)
+
+
+def _before_fork() -> None:
+    for recording in list(_open):
+        recording.hold()
+        _held.append(recording)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().go_on()
+
+
+def _after_fork_in_child() -> None:
+    for recording in _held:
+        recording.disown()
+    _open.clear()
+    _stop_catching()
+    _after_fork_in_parent()
+
+
+@functools.cache
+def _listen() -> None:
+    # With the first recording: a fork then waits for our writers before it takes h5py's lock; they need it.
+    atexit.register(_at_exit)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )
