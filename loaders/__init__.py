@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from loaders.accounts import StreamAccount
     from loaders.episode import EpisodeData
     from loaders.experiment import ExperimentLoader
     from loaders.overview import describe
@@ -26,6 +27,7 @@ __all__ = [
     "EpisodeTable",
     "ExperimentLoader",
     "ReadError",
+    "StreamAccount",
     "StreamData",
     "describe",
     "quick_load",
@@ -39,6 +41,7 @@ _HOMES = {
     "EpisodeTable": "loaders.summary",
     "ExperimentLoader": "loaders.experiment",
     "ReadError": "recorder.errors",
+    "StreamAccount": "loaders.accounts",
     "StreamData": "loaders.stream",
     "describe": "loaders.overview",
     "quick_load": "loaders.quick",

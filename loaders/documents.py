@@ -8,6 +8,7 @@ from typing import Any
 from recorder.errors import DamagedError
 from recorder.format.document import loads
 from recorder.format.layout import (
+    ACCOUNTS,
     CHECKPOINTS,
     CODE_SNAPSHOT,
     CONFIG,
@@ -24,7 +25,16 @@ from recorder.format.layout import (
     WEIGHTS_CSR,
     WEIGHTS_DENSE_1D,
 )
-from recorder.h5.source import attributes, check_tree, child_dataset, child_group, damage, names, read_rows
+from recorder.h5.source import (
+    attributes,
+    check_attribute,
+    check_tree,
+    child_dataset,
+    child_group,
+    damage,
+    names,
+    read_rows,
+)
 from recorder.h5.tree import get_csr, get_document, read_tree
 
 SAMPLING = "neural_sampling_rate"
@@ -56,7 +66,8 @@ class FlightrecDocuments:
     def git(self) -> dict[str, Any] | None:
         """Texts about the repository, ``dirty`` as bool, ``uncommitted_files`` as list."""
         group = child_group(self.file, GIT_INFO)
-        return None if group is None or not len(group.attrs) else parse_git(attributes(group))
+        facts = {} if group is None else attributes(group)
+        return parse_git(facts) if facts else None
 
     def code(self) -> dict[str, str]:
         """Source text by file name."""
@@ -72,7 +83,7 @@ class FlightrecDocuments:
     def network(self) -> dict[str, Any]:
         """Columns of neurons and connections, and the weights as they are stored; {} when absent."""
         group = child_group(self.file, NETWORK)
-        if group is None or not len(group):
+        if group is None or not names(group):
             return {}
         found: dict[str, Any] = {}
         for part in (NEURONS, CONNECTIONS):
@@ -146,9 +157,10 @@ def stored_tree(group: Any) -> dict[str, Any]:
 
 
 def episode_attributes(group: Any) -> dict[str, Any]:
-    """An episode's attributes without its summary."""
+    """An episode's attributes without its summary and accounts."""
     facts = with_rates(attributes(group))
-    facts.pop("summary", None)
+    for document in ("summary", ACCOUNTS):
+        facts.pop(document, None)
     return facts
 
 
@@ -156,6 +168,8 @@ def episode_summary(group: Any) -> Any:
     """The summary that was given when the episode ended; {} when none was."""
     with damage(f"summary of {group.name}"):
         child_dataset(group, "summary")  # refuses links and storage elsewhere
+        if "summary" in group.attrs:
+            check_attribute(group, "summary")
         return get_document(group, "summary", {})
 
 
@@ -182,4 +196,4 @@ def _shown(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _csr_columns(group: Any) -> dict[str, Any]:
-    return {name: group[name][()] for name in ("indptr", "indices", "data")}
+    return {name: read_rows(group[name], 0, len(group[name])) for name in ("indptr", "indices", "data")}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loaders import events, original_streams, spikes, weights
+from loaders.accounts import StreamAccount, episode_accounts
 from loaders.documents import episode_attributes, stored_tree
 from loaders.select import Neurons
 from loaders.steady import steady
@@ -97,6 +98,17 @@ class EpisodeData:
     def get_metadata(self) -> dict[str, Any]:
         """The episode's attributes as Python values: ids, times, status, success, totals."""
         return episode_attributes(self._stored().group)
+
+    @steady
+    def accounts(self) -> dict[str, StreamAccount]:
+        """What became of the rows that were logged: ``{stream: StreamAccount}``.
+
+        Streams are named ``neural_states/v``, ``behavior/x``, ``spikes``, ``rewards``, ``weight_changes``
+        and ``events``; one of which everything was dropped is named too. Of a running episode: what is
+        committed. Files from before there were accounts say only how many steps were dropped, as
+        ``dropped_timesteps`` in :meth:`get_metadata`.
+        """
+        return episode_accounts(self)
 
     @steady
     def get_neural_states(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, overload
 
+from loaders.accounts import StreamAccount, add_up
 from loaders.documents import FlightrecDocuments, episode_attributes
 from loaders.episode import EpisodeData
 from loaders.find import find_recording
@@ -168,6 +169,11 @@ class ExperimentLoader:
     def get_all_summaries(self) -> list[dict[str, Any]]:
         """:meth:`get_episode_summary` of all episodes, each with its ``episode_id``."""
         return [{**self.get_episode_summary(i), "episode_id": i} for i in self.list_episodes()]
+
+    @steady
+    def accounts(self) -> dict[str, StreamAccount]:
+        """:meth:`EpisodeData.accounts` of all episodes, added up by stream."""
+        return add_up(self.get_episode(i).accounts() for i in self.list_episodes())
 
     @steady
     def get_all_checkpoints(self) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from loaders.events import Event
 from recorder.errors import DamagedError
 from recorder.format.clock import Clock
 from recorder.format.layout import ENCODING, EVENTS, OWN_TIMESTEPS, REWARDS, SPIKES, TIMESTEPS
-from recorder.h5.source import PlainRewards, SpikeSlice, StoredEpisode, attributes, weight_columns
+from recorder.h5.source import PlainRewards, SpikeSlice, StoredEpisode, attributes, check_once, weight_columns
 
 _RLE = "sparse_rle"
 _PLURAL = {
@@ -113,15 +113,17 @@ def _entries(stored: StoredEpisode, group: str) -> tuple[NDArray[np.int64], NDAr
     return steps[starts], np.diff(starts, append=len(steps)).astype(np.int64), values
 
 
-def _event_types(stored: StoredEpisode, path: str, depth: int = 0) -> list[str]:
+def _event_types(stored: StoredEpisode, path: str, depth: int = 0, seen: set[int] | None = None) -> list[str]:
     if depth > 32:
         raise DamagedError(f"{stored.name}/{EVENTS}: nested more than 32 levels")
     found = []
+    seen = set() if seen is None else seen
     for name in stored.groups(path):
         below = f"{path}/{name}"
+        check_once(stored.subgroup(path), name, seen)
         if stored.keys(below):
             found.append(below.removeprefix(f"{EVENTS}/"))
-        found += _event_types(stored, below, depth + 1)
+        found += _event_types(stored, below, depth + 1, seen)
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from loaders.accounts import account_line
 from loaders.summary import align
 from recorder.errors import ReadError
 from recorder.format.layout import (
@@ -74,6 +75,7 @@ def _facts(loader: ExperimentLoader, facts: dict[str, Any]) -> list[tuple[str, s
     return [
         ("format", ", ".join([kind, *([f"{facts['exporter']} exporter"] if "exporter" in facts else [])])),
         ("status", str(facts.get("status", ""))),
+        ("steps", account_line(facts)),
         ("recorded", _when(facts.get("start_time"), facts.get("end_time"))),
         ("size", f"{_bytes(loader.h5_path.stat().st_size)}, compression {compression or 'unknown'}"),
         ("sampling", _sampling(facts.get("neural_sampling_rate"))),
@@ -177,7 +179,9 @@ def _network(loader: ExperimentLoader, facts: dict[str, Any]) -> str:
         parts.append(
             f"weights {weights.get('format')}" + (f" {'×'.join(map(str, shape))}" if len(shape) else "")
         )
-    return ", ".join(parts) or ("saved" if any(len(part) for part in network.values()) else "")
+    groups = (child_group(network, name) for name in names(network))
+    saved = any(part is not None and names(part) for part in groups)
+    return ", ".join(parts) or ("saved" if saved else "")
 
 
 def _names(loader: ExperimentLoader, group: str) -> list[str]:

@@ -49,6 +49,7 @@ def spike_raster(
 ) -> NDArray[Any]:
     """The dense raster ``(logged rows, neurons)`` in the logged dtype."""
     rows = source.clock().rows(start, stop)
+    _check_memory(source.n_neurons * 8 if neurons is None or isinstance(neurons, slice) else 0)
     columns = selected_ids(neurons, source.n_neurons)
     count = _count(rows)
     _check_memory(count * len(columns) * source.dtype.itemsize)
@@ -63,6 +64,7 @@ def spike_matrix(source: SpikeRows, start: int | None, stop: int | None, neurons
     import scipy.sparse
 
     rows = source.clock().rows(start, stop)
+    _check_memory(source.n_neurons * 8 if neurons is None or isinstance(neurons, slice) else 0)
     columns = selected_ids(neurons, source.n_neurons)
     row, column, values = _places(_range(source, rows), rows, columns, source)
     shape = (_count(rows), len(columns))
