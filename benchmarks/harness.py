@@ -91,7 +91,7 @@ def environment(scratch: str | None = None) -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "commit": _commit(),
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
@@ -110,7 +110,8 @@ def save(name: str, result: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _version(name: str) -> str:
+def version(name: str) -> str:
+    """Of an installed distribution."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+from resident import peak, reset_peak
 from workloads import SEED, WORKLOADS, Inputs, Workload, generate, shannon_bytes
 
 import recorder
@@ -48,7 +49,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     try:
         make = EXPORTERS[spec["exporter"]]
         load = os.getloadavg()
-        before = _reset_peak()
+        before = reset_peak()
         cpu, opened = time.process_time(), time.perf_counter()
         exporter = make(
             "bench", output_base_dir=str(folder), neural_sampling_rate=workload.sampling, **spec["options"]
@@ -59,7 +60,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         exporter.close()
         closed = time.perf_counter()
         cpu = time.process_time() - cpu
-        peak = _peak()
+        most = peak()
         sizes = _sizes(exporter.h5_path)
     finally:
         shutil.rmtree(folder)
@@ -74,7 +75,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         "cpu_seconds": cpu,
         "steps_per_s": workload.total / (closed - opened),
         "loop_steps_per_s": workload.total / (ended - begun),
-        "peak_rss_above_start": peak - before if before else None,
+        "peak_rss_above_start": most - before if before else None,
         "shannon_bytes": bound,
         "load_average": load,
         **sizes,
@@ -96,26 +97,6 @@ def _sizes(path: Path) -> dict[str, Any]:
                     spikes += stored
     size = path.stat().st_size
     return {"file_bytes": size, "spike_bytes": spikes, "spike_clock_bytes": clock, "total_spikes": total}
-
-
-def _reset_peak() -> int:
-    """Forget the peak that preparing the inputs left; the resident bytes now, 0 where Linux is missing."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return 0
-    return _status("VmRSS")
-
-
-def _peak() -> int:
-    return _status("VmHWM") if sys.platform == "linux" else 0
-
-
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 if __name__ == "__main__":
