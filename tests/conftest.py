@@ -4,9 +4,14 @@
 """
 
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
+
+from recorder import hotpath
+
+HOT_PATHS = (hotpath.PYTHON, hotpath.COMPILED)
 
 for part in ("life", "stream", "spike", "table"):
     pytest.register_assert_rewrite(f"tests.contracts.{part}_contract")
@@ -14,3 +19,25 @@ for part in ("life", "stream", "spike", "table"):
 settings.register_profile("flightrec", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("search", deadline=None, max_examples=1000, report_multiple_bugs=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "flightrec"))
+
+
+@pytest.fixture
+def use_hot_path(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Take ``"python"`` or ``"compiled"`` for the body of log(), in this process and in those it starts."""
+
+    def use(path: str) -> None:
+        try:
+            _, generate = hotpath.choose(path)
+        except ImportError as error:
+            pytest.skip(f"{error}: python setup.py build_ext --inplace")
+        monkeypatch.setattr("recorder.steplog.generate", generate)
+        monkeypatch.setenv(hotpath.VARIABLE, path)
+
+    return use
+
+
+@pytest.fixture(params=HOT_PATHS)
+def each_hot_path(request: pytest.FixtureRequest, use_hot_path: Callable[[str], None]) -> str:
+    """The test runs twice, once with either body of log()."""
+    use_hot_path(request.param)
+    return str(request.param)

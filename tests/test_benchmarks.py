@@ -43,7 +43,9 @@ def test_benchmark(tmp_path: Path) -> None:
 
 def test_latency(tmp_path: Path) -> None:
     assert "empty method" in run("latency.py", "--steps", "3000", "--output", str(tmp_path))
-    assert saved(tmp_path, "latency")["nanoseconds"]["log()"]["p50"] > 0  # type: ignore[index]
+    found = saved(tmp_path, "latency")
+    assert found["nanoseconds"]["log()"]["p50"] > 0  # type: ignore[index]
+    assert found["compared"]["log(), python"]["ratio"] > 1  # type: ignore[index]
 
 
 def test_memory(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from loaders import ExperimentLoader
-from recorder import DataExporter
+from recorder import HOT_PATH, DataExporter
 from recorder.cli import COMMANDS, cli
 from recorder.command import progress
 
@@ -84,6 +84,7 @@ def test_version() -> None:
     result = run("--version")
     assert result.exit_code == 0
     assert "file format 1.0" in result.output
+    assert f"hot path {HOT_PATH}" in result.output
 
 
 @pytest.mark.parametrize(

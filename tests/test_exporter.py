@@ -18,6 +18,7 @@ from loaders import ExperimentLoader
 from recorder import (
     ClosedError,
     DataExporter,
+    DroppedStepsWarning,
     NoEpisodeError,
     OptionError,
     RecordingLockedError,
@@ -27,6 +28,8 @@ from recorder import (
 )
 from recorder.h5.repair import repair
 from recorder.h5.sink import Sink
+
+pytestmark = pytest.mark.usefixtures("each_hot_path")
 
 
 @pytest.fixture(params=["caller", "thread"])
@@ -196,8 +199,9 @@ def test_a_full_ring_drops_and_counts(tmp_path: Path, monkeypatch: pytest.Monkey
         "run", tmp_path, ring_bytes=1 << 20, on_full="drop", async_write=True, neural_sampling_rate=1
     )
     exporter.start_episode()
-    for t in range(5000):
-        exporter.log(t, neural_state={"v": np.full(100, float(t))})
+    with pytest.warns(DroppedStepsWarning):  # noqa: PT031
+        for t in range(5000):
+            exporter.log(t, neural_state={"v": np.full(100, float(t))})
     gate.open.set()
     exporter.close()
     with ExperimentLoader(exporter.h5_path) as loader:
@@ -417,3 +421,26 @@ def test_the_progress_line_counts_steps(tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr()
     assert "my run: 2.00k steps" in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_several_recordings_in_one_process(tmp_path: Path, threaded: bool) -> None:
+    made = [
+        DataExporter(f"run{n}", tmp_path, ring_bytes=1 << 20, async_write=threaded, validate_data=False)
+        for n in range(3)
+    ]
+    for round_ in range(3):
+        for exporter in made:
+            exporter.start_episode()
+        for t in range(3000):
+            for number, exporter in enumerate(made):
+                exporter.log(t, behavior={"x": float(t + number)}, neural_state={"v": np.full(5, t)})
+            if t % 500 == 0:
+                made[t // 500 % 3].flush()
+        for exporter in made[round_:] + made[:round_]:
+            exporter.end_episode()
+    for exporter in made:
+        exporter.close()
+    for number, exporter in enumerate(made):
+        for episode in range(3):
+            assert steps_of(exporter.h5_path, episode) == [float(t + number) for t in range(3000)]

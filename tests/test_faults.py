@@ -27,6 +27,8 @@ from recorder.h5.overlay import OverlayFile
 from recorder.h5.repair import repair
 from recorder.writer import Writer
 
+pytestmark = pytest.mark.usefixtures("each_hot_path")
+
 
 @pytest.fixture(params=["caller", "thread"])
 def exporter(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
@@ -92,18 +94,17 @@ exporter = DataExporter("run", sys.argv[1], ring_bytes=1 << 20, async_write=sys.
 exporter.start_episode()
 exporter.log(0, behavior={"x": 0.0})
 signal.signal(signal.SIGALRM, handler)
-signal.setitimer(signal.ITIMER_REAL, 0.003)
 told, step = [], 1
 while step < 100_000:
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.003)
         while step < 100_000:
             exporter.log(step, behavior={"x": float(step)})
             told.append(step)
             step += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
         step += 1
-        signal.setitimer(signal.ITIMER_REAL, 0.003)
-signal.setitimer(signal.ITIMER_REAL, 0)
 exporter.close()
 np.save(sys.argv[1] + "/told.npy", told)
 """
@@ -254,7 +255,7 @@ def test_repair_gives_each_episode_its_own_dropped_steps(tmp_path: Path) -> None
         "e = DataExporter('run', sys.argv[1], ring_bytes=1 << 20)\n"
         "for k in range(2):\n"
         "    e.start_episode(); e.log(0, behavior={'x': 1.0})\n"
-        "    if k == 0: e._steps.drop(5); e.end_episode()\n"
+        "    if k == 0: e._steps.drops.batch([], 5, 0); e.end_episode()\n"
         "print(e.h5_path, flush=True); os._exit(9)\n"
     )
     run = subprocess.run(
@@ -295,3 +296,14 @@ def test_documents_named_as_our_attributes_survive(tmp_path: Path) -> None:
     assert checkpoint == {"timestamp": None, "episode_count": (1, 2), "x": 1}
     assert weights["format"] is None
     assert weights["w"].tolist() == [1.0, 1.0]
+
+
+def test_a_full_side_table_is_no_concurrent_call(exporter: DataExporter) -> None:
+    exporter.log(0, neural_state={"w": 0.0}, behavior={"x": 0.0})
+    for t in range(1, 3000):
+        exporter.log(t)
+    for t in range(3000, 6000):
+        exporter.log(t, neural_state={"w": float(t)}, event_type="e", data={})
+    exporter.close()
+    with ExperimentLoader(exporter.h5_path) as loader:
+        assert len(list(loader.get_episode(0).iter_events())) == 3000

@@ -127,6 +127,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@pytest.mark.usefixtures("each_hot_path")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     EPISODES, st.sampled_from([1, 10, {"v": 3, "w": 7}]), st.booleans(), st.sampled_from([200, 3000, 1 << 16])

@@ -10,6 +10,7 @@ import recorder
 from recorder import errors
 
 RECORDER = {
+    "HOT_PATH",
     "SCHEMA_VERSION",
     "DataExporter",
     "Episode",
@@ -47,6 +48,7 @@ LOADERS = {
     "EpisodeTable",
     "ExperimentLoader",
     "ReadError",
+    "StreamAccount",
     "StreamData",
     "describe",
     "quick_load",
@@ -76,7 +78,7 @@ def test_loaders_offers_these_names_and_no_others() -> None:
 def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:
     for name in ERRORS:
         assert f" {name}" in (errors.__doc__ or "")
-    assert all(issubclass(getattr(errors, name), errors.FlightrecError) for name in ERRORS)
+    assert all(issubclass(getattr(errors, name), errors.FlightrecError | UserWarning) for name in ERRORS)
 
 
 def test_aliases_are_the_fast_pair() -> None:

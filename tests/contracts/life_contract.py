@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from loaders import ExperimentLoader, StreamAccount
 from recorder.errors import (
     ClosedError,
     DuplicateError,
@@ -64,6 +65,23 @@ class LifeContract:
         assert attributes["total_reward"] == -1.5
         assert attributes["total_weight_changes"] == attributes["total_events"] == 1
         assert attributes["spike_rate"] == 1.0
+
+    def test_accounts_where_nothing_was_lost(self, make_exporter):
+        with make_exporter(neural_sampling_rate=2) as exporter:
+            for count in (0, 5):
+                exporter.start_episode()
+                for step in range(count):
+                    exporter.log(step, {"v": 1.0}, np.array([True, False]), {"x": step}, 0.5)
+                    exporter.log(step, event_type="e", data={}, synapse_id=1, old_weight=0, new_weight=1)
+                exporter.end_episode()
+        with ExperimentLoader(exporter.h5_path) as loader:
+            wanted = dict.fromkeys(("behavior/x", "spikes", "rewards", "weight_changes", "events"), 5)
+            wanted["neural_states/v"] = 3
+            assert loader.get_episode(0).accounts() == {}
+            found = loader.get_episode(1).accounts()
+            assert found == {name: StreamAccount(rows, rows) for name, rows in wanted.items()}
+            assert loader.accounts() == found
+            assert "accounts" not in loader.get_episode(1)._stored().group.attrs
 
     def test_episode_ids(self, make_exporter):
         with make_exporter() as exporter:
@@ -203,7 +221,7 @@ class LifeContract:
                 text = h5py.check_string_dtype(dataset.dtype)
                 assert text is None or text.length is not None
                 if dataset.name.startswith("/episodes"):
-                    assert dataset.maxshape[0] is None
+                    assert dataset.maxshape[0] in (None, dataset.shape[0])
 
     @pytest.mark.parametrize(
         "options",

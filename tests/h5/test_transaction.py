@@ -11,8 +11,9 @@ import pytest
 
 from recorder.errors import DamagedError
 from recorder.h5 import superblock
+from recorder.h5.journal import replay
 from recorder.h5.overlay import OverlayFile
-from recorder.h5.transaction import LIBVER, commit, replay, transaction
+from recorder.h5.transaction import LIBVER, commit, transaction
 
 
 def new_file(folder: Path) -> tuple[Path, Path]:
@@ -97,13 +98,11 @@ def test_a_process_that_dies_at_any_write_leaves_the_old_or_the_new_file(tmp_pat
 
 def test_an_error_inside_leaves_everything_as_it_was(tmp_path: Path) -> None:
     path, journal = new_file(tmp_path)
-    size = path.stat().st_size
     with pytest.raises(ZeroDivisionError), transaction(path, journal) as file:
         change(file)
         file.flush()
         raise ZeroDivisionError
     assert state(path) == "old"
-    assert path.stat().st_size == size
     assert not journal.exists()
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
+import random
+import signal
 import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from loaders import DamagedError, ExperimentLoader
 from recorder import DataExporter, StandardDataExporter
+from recorder.format import fletcher
 from recorder.h5.summary import summarize
-from recorder.h5.verify import verify
+from recorder.h5.verify import Finding, Tally, apart, verify
+from tests.fuzz.sandbox import sandboxed
 
 EPISODE = "episodes/episode_0000"
 
@@ -122,6 +129,16 @@ def test_a_chunk_that_is_too_short_or_too_long_is_found(optimized: Path) -> None
     assert "behavior/timesteps: chunk at [0] inflates to more" in found
 
 
+def _empty(name: str) -> Callable[[h5py.File], None]:
+    def damage(file: h5py.File) -> None:
+        old = file[name]
+        shape, kind, attributes = old.shape, old.dtype, dict(old.attrs)
+        del file[name]
+        file.create_dataset(name, shape, kind, chunks=shape).attrs.update(attributes)
+
+    return damage
+
+
 def _shrink(name: str, by: int = 1) -> Callable[[h5py.File], None]:
     return lambda file: file[name].resize(len(file[name]) - by, axis=0)
 
@@ -167,10 +184,7 @@ OPTIMIZED = {
     "number of intervals": (_shrink(f"{EPISODE}/spikes/intervals"), "spikes/intervals: holds"),
     "anchor": (_set(f"{EPISODE}/spikes/anchors", (0, 2), 5), "spikes/anchors: anchor 0 does not agree"),
     "run length": (_set(f"{EPISODE}/rewards/lengths", 0, 41), "rewards: has the rewards of 301 rows"),
-    "chunk that is not there": (
-        lambda file: file[f"{EPISODE}/behavior/x"].resize(10**7, axis=0),
-        "chunks are missing",
-    ),
+    "chunk that is not there": (_empty(f"{EPISODE}/behavior/x"), "chunks are missing"),
 }
 STANDARD = {
     "neuron": (_set(f"{EPISODE}/spikes/values", 0, 30), "spikes/values: names a neuron outside the 30"),
@@ -219,6 +233,7 @@ def test_data_in_other_files_are_not_read(optimized: Path, tmp_path: Path) -> No
 
 WRITER = """
 import sys, numpy as np
+from loaders import DamagedError, ExperimentLoader
 from recorder import DataExporter
 rng = np.random.default_rng(0)
 spikes, v = rng.random((997, 50)) < 0.03, rng.normal(size=(997, 50))
@@ -254,3 +269,170 @@ def test_what_is_no_hdf5_is_one_finding(tmp_path: Path) -> None:
     path.write_bytes(b"nothing of the kind")
     (found,) = findings(path)
     assert "cannot open" in found
+
+
+@pytest.mark.parametrize("beside", ["", ".ring", ".journal", ".lock"])
+def test_repair_is_hinted_at_where_there_is_something_to_repair_from(tmp_path: Path, beside: str) -> None:
+    path = tmp_path / "experiment_data.h5"
+    path.write_bytes(b"nothing of the kind")
+    if beside:
+        path.with_name(path.name + beside).touch()
+    assert ("flightrec repair" in findings(path)[-1]) == bool(beside)
+
+
+def test_how_much_is_good_is_said(tmp_path: Path) -> None:
+    path = make(tmp_path, DataExporter, chunk_size=50)
+    sound = Tally()
+    assert list(verify(path, None, sound)) == []
+    assert (sound.bad_datasets, sound.bad_chunks, sound.bad_nbytes) == (0, 0, 0)
+    with h5py.File(path, "r+") as file:
+        dataset = file[f"{EPISODE}/behavior/x"]
+        size = dataset.id.get_chunk_info_by_coord((100,)).size
+        dataset.id.write_direct_chunk((100,), b"x" * size)
+        dataset.id.write_direct_chunk((250,), b"x" * size)
+    tally = Tally()
+    found = [str(finding) for finding in verify(path, None, tally)]
+    assert found[-1].endswith("behavior/x: of its 300 rows, 0 to 99 and 150 to 249 can be read")
+    assert len(found) == 3
+    assert (tally.bad_datasets, tally.bad_chunks, tally.bad_nbytes) == (1, 2, 2 * size)
+    assert (tally.datasets, tally.chunks) == (sound.datasets, sound.chunks)
+    with ExperimentLoader(path) as loader:
+        stream = loader.get_episode(0).stream("behavior/x")
+        assert np.array_equal(stream.read(0, 100), np.arange(100.0))
+        assert np.array_equal(stream.read(150, 250), np.arange(150.0, 250.0))
+        with pytest.raises(DamagedError, match="the chunk at row 100"):
+            stream.read()
+
+
+def flips(path: Path, name: str, count: int, seed: int) -> Iterator[bool]:
+    """Whether verify notices each of so many bits that are flipped in a dataset's chunks, one at a time."""
+    chance, whole = random.Random(seed), path.read_bytes()
+    with h5py.File(path, "r") as file:
+        stored: list[h5py.h5d.StoreInfo] = []
+        file[name].id.chunk_iter(stored.append)
+        values = file[name][()]
+    for _ in range(count):
+        info = chance.choice(stored)
+        place, bit = info.byte_offset + chance.randrange(info.size), 1 << chance.randrange(8)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+        noticed = bool(findings(path))
+        if not noticed:
+            with h5py.File(path, "r") as file:  # bits that deflate does not look at say nothing
+                noticed = np.array_equal(file[name][()], values)
+        yield noticed
+    path.write_bytes(whole)
+
+
+STORED = {
+    "values": "behavior/x",
+    "timesteps": "behavior/timesteps",
+    "noise": "neural_states/v",
+    "intervals": "spikes/intervals",
+    "anchors": "spikes/anchors",
+    "reward runs": "rewards/lengths",
+    "columns": "weight_changes/new_weights",
+    "events": "events/data",
+}
+
+
+@pytest.mark.parametrize("encoding", STORED)
+def test_of_a_hundred_flipped_bits_none_goes_unnoticed(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "experiment_data.h5"
+    with h5py.File(make(tmp_path, DataExporter), "r") as whole, h5py.File(path, "w", libver="v110") as one:
+        one.attrs["format"] = "flightrec"  # little beside the dataset, so that a hundred times are quick
+        group, name = f"{EPISODE}/{STORED[encoding]}".rsplit("/", 1)
+        whole.copy(whole[f"{group}/{name}"], one.create_group("part"), name)
+    assert all(flips(path, f"part/{name}", 100, seed=1))
+
+
+@pytest.mark.parametrize("compression", [None, "lzf"])
+def test_without_a_checksum_flipped_bits_go_unnoticed_and_verify_says_so(
+    tmp_path: Path, compression: str | None
+) -> None:
+    path = make(tmp_path, DataExporter, compression=compression)
+    tally = Tally()
+    assert list(verify(path, None, tally)) == []
+    assert tally.unchecked_nbytes > tally.nbytes // 2
+    if compression is None:
+        assert not any(flips(path, f"{EPISODE}/neural_states/v", 5, seed=1))
+
+
+@pytest.mark.parametrize("filters", [{}, {"compression": "gzip", "shuffle": True}, {"compression": "lzf"}])
+def test_fletcher32_of_other_writers_is_checked(tmp_path: Path, filters: dict[str, object]) -> None:
+    path = make(tmp_path, DataExporter)
+    with h5py.File(path, "r+") as file:
+        group = file[f"{EPISODE}/behavior"]
+        values, facts = group["x"][:], dict(group["x"].attrs)
+        del group["x"]
+        group.create_dataset("x", data=values, chunks=(70,), fletcher32=True, **filters).attrs.update(facts)
+    assert findings(path) == []
+    with ExperimentLoader(path) as loader:
+        assert np.array_equal(loader.get_episode(0).get_behavior()["x"], np.arange(300.0))
+    assert all(flips(path, f"{EPISODE}/behavior/x", 20, seed=2))
+    with h5py.File(path, "r") as file:
+        info = file[f"{EPISODE}/behavior/x"].id.get_chunk_info_by_coord((70,))
+    whole = bytearray(path.read_bytes())
+    whole[info.byte_offset + info.size - 1] ^= 1
+    path.write_bytes(whole)
+    with ExperimentLoader(path) as loader:
+        assert np.array_equal(loader.get_episode(0).stream("behavior/x").read(0, 70), np.arange(70.0))
+        with pytest.raises(DamagedError, match="behavior/x"):
+            loader.get_episode(0).get_behavior()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 5, 717, 65_536, 300_001])
+@pytest.mark.parametrize("fill", [None, 0, 255])
+def test_our_fletcher32_is_that_of_hdf5(tmp_path: Path, length: int, fill: int | None) -> None:
+    data = np.random.default_rng(length).integers(0, 256, max(length, 1)).astype(np.uint8)
+    if fill is not None:
+        data[:] = fill
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("x", data=data, chunks=data.shape, fletcher32=True)
+        stored = dataset.id.read_direct_chunk((0,))[1]
+    assert fletcher.with_checksum(data.tobytes()) == stored
+    assert fletcher.checked(stored) == data.tobytes()
+
+
+def test_what_crashes_hdf5_is_a_finding(monkeypatch: pytest.MonkeyPatch, optimized: Path) -> None:
+    def crash(*_: object) -> Iterator[Finding]:
+        yield Finding("/a", "is broken")
+        faulthandler.disable()
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    monkeypatch.setattr(apart, "verify", crash)
+    found = [str(finding) for finding in apart.verify_apart(optimized)]
+    assert found[0] == "/a: is broken"
+    assert found[1].startswith("/: HDF5 crashes (SIGSEGV)")
+
+
+def test_verifying_apart_is_the_same(optimized: Path) -> None:
+    (one, other), seen = (Tally(), Tally()), []
+    with h5py.File(optimized, "r+") as file:
+        file[f"{EPISODE}/behavior/x"].resize(299, axis=0)
+    there = list(apart.verify_apart(optimized, lambda *at: seen.append(at), one))
+    assert there == list(verify(optimized, None, other)) != []
+    assert one == other
+    assert seen[-1] == (optimized.stat().st_size,) * 2
+
+
+def test_a_recording_that_a_loader_has_open_is_summarized_and_verified(recording: Path) -> None:
+    with ExperimentLoader(recording) as loader, h5py.File(recording, "r"):
+        assert loader.list_episodes() == [0, 1]
+        assert summarize(recording).steps == 600
+        assert findings(recording) == []
+
+
+def test_a_lost_page_in_a_heap_of_texts_does_not_hang(tmp_path: Path) -> None:
+    """HDF5 walks such a heap for ever."""
+    path = make(tmp_path, DataExporter)
+    data = bytearray(path.read_bytes())
+    heap = data.find(b"GCOL")
+    data[heap + 16 : heap + 4096] = bytes(4080)
+    path.write_bytes(data)
+    outcome, found = sandboxed(lambda: findings(path), tmp_path / "output")
+    assert outcome == "done"
+    assert "global heap" in "\n".join(found)
+
+
+def test_a_name_cannot_drive_the_terminal() -> None:
+    assert str(Finding("/\x1b[2Ja\udc80", "is\nbroken")) == "/\\x1b[2Ja\\udc80: is\\nbroken"

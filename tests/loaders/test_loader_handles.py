@@ -242,5 +242,5 @@ def test_a_tree_that_contains_itself(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         point = file.create_group("checkpoints/loop")
         point["again"] = point
-    with ExperimentLoader(path) as loader, pytest.raises(DamagedError, match="levels"):
+    with ExperimentLoader(path) as loader, pytest.raises(DamagedError, match="two places"):
         loader.get_all_checkpoints()

@@ -231,7 +231,7 @@ def test_a_raw_chunk_is_read_where_it_was_just_written(tmp_path: Path) -> None:
             assert_array_equal(read_rows(dataset, 0, row + 8), values[: row + 8])
 
 
-def test_layouts_that_only_hdf5_understands(tmp_path: Path) -> None:
+def test_every_layout_is_read(tmp_path: Path) -> None:
     values = noise((20, 4), "int32")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         others = {
@@ -243,6 +243,6 @@ def test_layouts_that_only_hdf5_understands(tmp_path: Path) -> None:
         }
         for name, filters in others.items():
             dataset = file.create_dataset(name, data=values, **filters)
-            assert ChunkLayout.of(dataset) is None
+            assert (ChunkLayout.of(dataset) is None) == (name in ("lzf", "contiguous"))
             assert_array_equal(read_rows(dataset, 3, 17), values[3:17])
             assert_array_equal(read_rows(dataset, 3, 17, [3, 1]), values[3:17][:, [3, 1]])

@@ -1,0 +1,1 @@
+"""Recordings damaged at random, and what every reader makes of them; ``python -m tests.fuzz --help``."""
