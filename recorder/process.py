@@ -84,9 +84,9 @@ def _stop_catching() -> None:
 
 def _end_all(number: int, frame: FrameType | None) -> None:
     recordings = list(_open)
+    # Else a thread that logs keeps the interpreter for 5 ms whenever this one, or the timer's, waits for it.
+    sys.setswitchinterval(_SWITCH)
     if _is_within(frame) or any(recording.in_the_middle() for recording in recordings):
-        # Else the timer's thread would get its turn when a write lets go of the interpreter, time and again.
-        sys.setswitchinterval(_SWITCH)
         again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()

@@ -30,8 +30,10 @@ from recorder.writer import Writer
 
 FIRST_BLOCK = 1 << 16
 LARGEST_BLOCK = 1 << 22
-_PATIENCE = 10_000
-"""Tenths of milliseconds to wait for another thread's call, which takes microseconds."""
+_PATIENCE = 10.0
+"""Seconds to wait for another thread's call, which takes microseconds."""
+_LOOK = 1e-4
+"""Seconds between two looks at it."""
 
 REWARD_TYPE = StreamType(REWARDS, np.dtype(np.float64), ())
 
@@ -207,11 +209,12 @@ class StepLog:
         if function is None:
             return True
         function.retire()
-        for _ in range(_PATIENCE):
-            if not function.running():
-                return True
-            time.sleep(1e-4)
-        return False
+        until = time.monotonic() + _PATIENCE
+        while function.running():
+            if time.monotonic() > until:
+                return False
+            time.sleep(_LOOK)
+        return True
 
     def retire(self) -> None:
         """Send the next call to :meth:`admit`; safe from any thread."""
@@ -222,10 +225,9 @@ class StepLog:
         """Hand everything over; log functions that are still held go elsewhere from now on."""
         # Before it is handed over: another thread's call that is under way will be told that it is stored.
         self._closed = True
-        for _ in range(_PATIENCE):
-            if not self.await_calls() or not self._admitting:
-                break
-            time.sleep(1e-4)
+        until = time.monotonic() + _PATIENCE
+        while self.await_calls() and self._admitting and time.monotonic() < until:
+            time.sleep(_LOOK)
         self.seal()
 
     def disown(self) -> None:

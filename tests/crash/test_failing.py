@@ -147,7 +147,8 @@ def log(first, last):
 log(0, 50_000)
 folder, path = exporter.output_dir, exporter.h5_path
 what = sys.argv[3]
-if what == "folder removed": shutil.rmtree(folder)
+if what == "folder removed":
+    while folder.exists(): shutil.rmtree(folder, ignore_errors=True)  # the thread may be making its journal
 if what == "folder renamed": folder.rename(folder.with_name("elsewhere"))
 if what == "file deleted": path.unlink()
 if what == "lock deleted": path.with_name(path.name + ".lock").unlink()
