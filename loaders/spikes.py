@@ -20,9 +20,10 @@ def spike_list(
     clock = source.clock()
     spikes = _range(source, clock.rows(start, stop))
     if neurons is not None:
-        spikes = _only(spikes, np.isin(spikes.neurons, selected_ids(neurons, source.n_neurons)))
+        ids = selected_ids(neurons, source.n_neurons)
+        spikes = _only(spikes, spikes.neurons == ids[0] if len(ids) == 1 else np.isin(spikes.neurons, ids))
     found: dict[str, NDArray[Any]] = {
-        "timesteps": clock.values(spikes.rows.astype(np.intp)),
+        "timesteps": clock.put_values(spikes.rows),
         "neuron_ids": spikes.neurons,
     }
     if spikes.values is not None:

@@ -59,6 +59,17 @@ def test_async_write(tmp_path: Path) -> None:
     assert set(saved(tmp_path, "async_write")["latency_ns"]) == {"True", "False"}  # type: ignore[call-overload]
 
 
+def test_reading(tmp_path: Path) -> None:
+    out = run("reading.py", "--quick", "--workloads", "facts", "1k-2.0%-raster", "--output", str(tmp_path))
+    assert "slice 1%" in out
+    found = saved(tmp_path, "reading-quick")["results"]["facts"]  # type: ignore[index]
+    assert found["file_bytes"] > 0
+    for question in ("full", "trace", "slice 1%", "window"):
+        ways = found["questions"][question]
+        assert ways["h5py"]["over_loader"]["cpu_seconds"] > 0
+        assert len({one["answer"] for one in (*ways["loader"]["repeats"], *ways["h5py"]["repeats"])}) == 1
+
+
 @pytest.fixture
 def workloads(monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -43,20 +43,29 @@ class Clock:
         return cls(count=len(steps), uneven=steps, ascending=bool((steps[1:] >= steps[:-1]).all()))
 
     def _extended(self, block: NDArray[np.int64]) -> Clock | None:
-        if not len(block):
-            return self
+        part = Clock.even(block)
+        return None if part is None else self.joined(part)
+
+    @classmethod
+    def even(cls, block: NDArray[np.int64]) -> Clock | None:
+        """The clock of timesteps int64 ``(rows,)`` that rise by the same step; None of others."""
+        if len(block) < 2:
+            return cls(int(block[0]), 1, 1) if len(block) else cls()
         low = int(block[0])
-        first = self.first if self.count else low
-        if self.count:
-            step = low - first if self.count == 1 else self.step
-        else:
-            step = int(block[1]) - low if len(block) > 1 else 1
         # In Python's integers: int64 differences of hostile timesteps wrap around.
-        even = step > 0 and low == first + step * self.count
-        even = even and int(block[-1]) == low + step * (len(block) - 1)
-        if not even or not (np.diff(block) == step).all():
+        step = int(block[1]) - low
+        even = step > 0 and int(block[-1]) == low + step * (len(block) - 1)
+        return cls(low, step, len(block)) if even and (np.diff(block) == step).all() else None
+
+    def joined(self, after: Clock) -> Clock | None:
+        """This even clock and then another one; None where both together are not even."""
+        if not self.count or not after.count:
+            return after if after.count else self
+        step = after.first - self.first if self.count == 1 else self.step
+        even = step > 0 and after.first == self.first + step * self.count
+        if not even or (after.count > 1 and after.step != step):
             return None
-        return Clock(first, step, self.count + len(block))
+        return Clock(self.first, step, self.count + after.count)
 
     def __len__(self) -> int:
         return self.count
@@ -68,8 +77,22 @@ class Clock:
         if rows is None:
             rows = slice(0, self.count)
         if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(self.count), dtype=np.int64)
+            low, high, stride = rows.indices(self.count)
+            begin, end = (self.first + self.step * row for row in (low, high))
+            if end < 2**63:
+                return np.arange(begin, end, self.step * stride, dtype=np.int64)
+            rows = np.arange(low, high, stride, dtype=np.int64)
         return np.asarray(rows, np.int64) * np.int64(self.step) + np.int64(self.first)
+
+    def put_values(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As :meth:`values`, of an array ``(rows,)`` that is overwritten where that saves another one."""
+        if self.uneven is not None:
+            return self.values(rows.astype(np.intp, copy=False))
+        if self.step != 1:
+            rows *= self.step
+        if self.first:
+            rows += self.first
+        return rows
 
     def rows(self, start: int | None = None, stop: int | None = None) -> Rows:
         """Rows whose timestep is in ``start <= timestep < stop``; None leaves a side open."""

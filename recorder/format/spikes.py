@@ -106,11 +106,18 @@ def decode_cells(intervals: NDArray[np.uint32], start: int = 0) -> NDArray[np.in
     start : int
         Cells covered before the first of them: 0, or the anchor's cell.
     """
-    gaps = intervals.astype(np.int64)
-    spike = intervals != SILENCE
-    ends = np.cumsum(gaps + spike)
+    ends: NDArray[np.int64] = intervals.astype(np.int64)
+    if not len(ends) or intervals.max() != SILENCE:
+        # Each spike takes a cell of its own: without silence alone, one pass adds them all.
+        ends += 1
+        ends[:1] += start - 1
+        np.cumsum(ends, out=ends)
+        return ends
+    spike = np.asarray(intervals != SILENCE)
+    ends += spike
+    np.cumsum(ends, out=ends)
     ends += start - 1
-    return ends if spike.all() else ends[spike]
+    return np.asarray(ends[spike])
 
 
 def raster_cells(raster: NDArray[Any]) -> NDArray[np.int64]:

@@ -96,6 +96,26 @@ class UntrustedFile(io.RawIOBase):
         super().close()
 
 
+class OpenUntrusted(h5py.File):  # type: ignore[misc]
+    """An ``h5py.File`` that reads through an :class:`UntrustedFile`.
+
+    Attributes
+    ----------
+    raw : UntrustedFile or None
+        For reading the file's bytes by position; None once the file is closed, and where they do not stand
+        at the addresses that HDF5 names.
+    """
+
+    def __init__(self, raw: UntrustedFile) -> None:
+        super().__init__(raw, "r")
+        self.raw: UntrustedFile | None = None if self.userblock_size else raw
+
+    def close(self) -> None:
+        """Close the file; the descriptor is closed with the last read that uses it."""
+        self.raw = None
+        super().close()
+
+
 def hide_broken_heap(view: memoryview, left: int, whole: Callable[[int], bytes]) -> None:
     """Take its signature from a heap of text that HDF5 is about to read and that leads nowhere.
 
@@ -140,7 +160,7 @@ def open_untrusted(path: Path, *, lock: bool = False) -> h5py.File:
     """
     raw = UntrustedFile(path, lock=lock)
     try:
-        return h5py.File(raw, "r")
+        return OpenUntrusted(raw)
     except BaseException:
         raw.close()
         raise

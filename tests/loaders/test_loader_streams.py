@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 
 from loaders import DamagedError, ExperimentLoader
 from recorder.h5.reading import rows as rows_module
+from recorder.h5.reading import together as together_module
 from recorder.h5.reading.chunks import ChunkLayout, KeptChunks
 from recorder.h5.reading.rows import read_at, read_rows
 
@@ -180,7 +181,7 @@ def test_many_chunks_in_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, filters: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(rows_module, "PARALLEL_BYTES", 1)
-    monkeypatch.setattr(rows_module.os, "sched_getaffinity", lambda _: range(threads), raising=False)
+    monkeypatch.setattr(together_module, "usable_cores", lambda: threads)
     values = noise((1000, 17), "float64")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         dataset = file.create_dataset("x", data=values, chunks=(32, 17), maxshape=(None, 17), **filters)

@@ -81,9 +81,16 @@ class ChunkLayout:
 
 
 class KeptChunks:
-    """Layouts, and the chunks decoded last, of an ended episode: small ranges often share a chunk."""
+    """Layouts, and the chunks decoded last, of an ended episode: small ranges often share a chunk.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    file : h5py.File or None
+        The file that holds all of them, where it may be read past HDF5.
+    """
+
+    def __init__(self, file: Any = None) -> None:
+        self.file = file
         self._layouts: dict[str, ChunkLayout | None] = {}
         self._chunks: OrderedDict[tuple[str, int], Decoded] = OrderedDict()
         self._nbytes = 0

@@ -11,6 +11,7 @@ from recorder.errors import DamagedError
 from recorder.format.clock import Clock, Rows
 from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS
 from recorder.h5.reading.chunks import KeptChunks, Select
+from recorder.h5.reading.clocks import KnownTimesteps, read_clock
 from recorder.h5.reading.guard import (
     attributes,
     check_once,
@@ -19,7 +20,7 @@ from recorder.h5.reading.guard import (
     damage,
     names,
 )
-from recorder.h5.reading.rows import read_at, read_blocks, read_rows
+from recorder.h5.reading.rows import read_at, read_rows
 
 _DIGITS = 20
 """Ids are below 2**63; Python refuses to make an int of a name of thousands of digits."""
@@ -34,16 +35,26 @@ class StoredEpisode:
         Path of the group, for messages.
     original : bool
         Whether the layout is the original system's.
+
+    Parameters
+    ----------
+    file : h5py.File or None
+        The open file, whose bytes are read past HDF5 where it and the episode allow that.
+    known : KnownTimesteps or None
+        What its other episodes have in common with this one.
     """
 
-    def __init__(self, group: Any, *, original: bool = False) -> None:
+    def __init__(
+        self, group: Any, *, original: bool = False, file: Any = None, known: KnownTimesteps | None = None
+    ) -> None:
         self.group, self.original = group, original
         self.name = str(group.name)
         self.cache: dict[Any, Any] = {}
+        self._known = known or KnownTimesteps()
         self._datasets: dict[str, Any] = {}
         self._addresses: set[int] = set()
         self._committed = self._counters()
-        self.kept = KeptChunks() if self._committed is None else None
+        self.kept = KeptChunks(file) if self._committed is None else None
 
     @property
     def running(self) -> bool:
@@ -146,7 +157,7 @@ class StoredEpisode:
         dataset = self.need(path)
         if dataset.dtype.kind not in "iu" or len(dataset.shape) != 1:
             raise DamagedError(f"{dataset.name} holds no timesteps: {dataset.dtype} of shape {dataset.shape}")
-        clock = Clock.of(block.astype(np.int64, copy=False) for block in read_blocks(dataset, 0, count))
+        clock = read_clock(dataset, count, self.kept, self._known)
         self.cache["clock", path] = clock
         return clock
 
@@ -185,6 +196,7 @@ class EpisodeIndex:
     """
 
     def __init__(self, file: Any) -> None:
+        self._file, self._known = file, KnownTimesteps()
         self._group = child_group(file, EPISODES)
         found = {}
         for name in [] if self._group is None else names(self._group):
@@ -197,4 +209,8 @@ class EpisodeIndex:
         """The episode's stored form, or None."""
         name = self.ids.get(episode_id)
         group = None if name is None or self._group is None else child_group(self._group, name)
-        return None if group is None else StoredEpisode(group, original=original)
+        return (
+            None
+            if group is None
+            else StoredEpisode(group, original=original, file=self._file, known=self._known)
+        )

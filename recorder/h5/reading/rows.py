@@ -1,7 +1,7 @@
 """Range reads of a dataset's rows: chunks fetched raw, inflated by several threads.
 
-HDF5 runs filters one at a time under its lock. Here the lock is held only while a chunk's bytes are
-fetched; inflating and un-shuffling run outside it. Doing so also checks each chunk's length, where
+HDF5 reads and runs filters one at a time under its lock. Here it only says where the chunks lie; reading,
+inflating and un-shuffling run outside it. Doing so also checks each chunk's length, where
 HDF5 would hand out uninitialised memory for a payload that is too short.
 """
 
@@ -10,10 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import h5py
@@ -24,12 +21,13 @@ from recorder.errors import DamagedError, ReadError
 from recorder.format.clock import Rows, row_span
 from recorder.h5.pipeline import Pipeline
 from recorder.h5.reading.budget import BUDGET, CREDIBLE_RATIO, check_chunk, check_size
-from recorder.h5.reading.chunks import ChunkLayout, KeptChunks, Select, fetch
+from recorder.h5.reading.chunks import ChunkLayout, Decoded, KeptChunks, Select, fetch
 from recorder.h5.reading.guard import damage
+from recorder.h5.reading.places import ChunkPlaces
+from recorder.h5.reading.together import together
 
 PARALLEL_BYTES = 4 << 20
-"""Reads of fewer decoded bytes than this are not worth the threads."""
-_MAX_THREADS = 8
+"""Reads of fewer decoded bytes than this are not worth the threads, which take turns at Python's lock."""
 
 
 def read_rows(
@@ -65,7 +63,7 @@ def read_rows(
             return whole if select is None else np.array(whole[:, select])
         out = np.empty(shape, layout.dtype)
         if out.size:
-            _fill(_Read(dataset, layout, select, kept), start, stop, out)
+            _Read(dataset, layout, select, kept, start, stop).into(out)
         return out
 
 
@@ -91,63 +89,58 @@ def read_at(dataset: Any, rows: Rows, select: Select = None, kept: KeptChunks | 
     return block if isinstance(rows, slice) else np.array(block[rows - first])
 
 
-def read_blocks(dataset: Any, start: int, stop: int, block: int = 1 << 20) -> Iterator[NDArray[Any]]:
+def read_blocks(
+    dataset: Any, start: int, stop: int, block: int = 1 << 20, kept: KeptChunks | None = None
+) -> Iterator[NDArray[Any]]:
     """Rows ``start`` to ``stop`` in blocks of at most ``block`` rows, so that memory stays small."""
     for low in range(start, stop, block):
-        yield read_rows(dataset, low, min(low + block, stop))
+        yield read_rows(dataset, low, min(low + block, stop), None, kept)
 
 
 class _Read:
     """What one read has in hand for each of its chunks."""
 
-    def __init__(self, dataset: Any, layout: ChunkLayout, select: Select, kept: KeptChunks | None) -> None:
-        self.dataset, self.layout, self.select, self.kept = dataset, layout, select, kept
+    def __init__(
+        self,
+        dataset: Any,
+        layout: ChunkLayout,
+        select: Select,
+        kept: KeptChunks | None,
+        start: int,
+        stop: int,
+    ) -> None:
+        rows = layout.chunk[0]
         self.name = str(dataset.name)
+        self.layout, self.select, self.kept, self.start, self.stop = layout, select, kept, start, stop
+        self.chunks = range(start // rows * rows, stop, rows)
+        file = None if kept is None else kept.file
+        self.places = ChunkPlaces(dataset, layout, file, start // rows, -(-stop // rows))
 
-    def decode(self, row: int, raw: bytes, mask: int, lines: slice, out: NDArray[Any]) -> None:
-        """Decode and place a fetched chunk; runs on any thread."""
+    def into(self, out: NDArray[Any]) -> None:
+        """Fill ``out`` with the rows."""
+        apart = len(self.chunks) > 1 and len(self.chunks) * self.layout.nbytes >= PARALLEL_BYTES
+        if apart:
+            together(lambda row: self._place(row, self._decoded(row), out), self.chunks)
+            return
+        for row in self.chunks:
+            decoded = None if self.kept is None else self.kept.get(self.name, row)
+            if decoded is None:
+                decoded = self._decoded(row)
+                if self.kept is not None:
+                    self.kept.put(self.name, row, decoded)
+            self._place(row, decoded, out)
+
+    def _decoded(self, row: int) -> Decoded:
+        fetched = self.places.fetch(row)
         try:
-            self.layout.place(self.layout.decode(raw, mask), lines, self.select, out)
+            return self.layout.decode(*fetched)
         except DamagedError as error:
-            raise _named(self.name, row, error) from error
+            raise named(self.name, row, error) from error
 
-    def copy(self, row: int, lines: slice, out: NDArray[Any]) -> None:
-        """Place the chunk at ``row``, from those kept if it is among them."""
-        decoded = None if self.kept is None else self.kept.get(self.name, row)
-        if decoded is None:
-            fetched = fetch(self.dataset, self.layout.nbytes, _offset(self.layout, row))
-            try:
-                decoded = self.layout.decode(*fetched)
-            except DamagedError as error:
-                raise _named(self.name, row, error) from error
-            if self.kept is not None:
-                self.kept.put(self.name, row, decoded)
-        self.layout.place(decoded, lines, self.select, out)
-
-
-def _fill(read: _Read, start: int, stop: int, out: NDArray[Any]) -> None:
-    rows = read.layout.chunk[0]
-    first, last = start // rows, -(-stop // rows)
-    threads = _threads() if last - first > 1 and (last - first) * read.layout.nbytes >= PARALLEL_BYTES else 1
-    pool = ThreadPoolExecutor(threads) if threads > 1 else None
-    waiting: deque[Future[None]] = deque()
-    try:
-        for number in range(first, last):
-            low = number * rows
-            lines = slice(max(start - low, 0), min(stop - low, rows))
-            target = out[low + lines.start - start : low + lines.stop - start]
-            if pool is None:
-                read.copy(low, lines, target)
-                continue
-            raw, mask = fetch(read.dataset, read.layout.nbytes, _offset(read.layout, low))
-            waiting.append(pool.submit(read.decode, low, raw, mask, lines, target))
-            if len(waiting) > 2 * threads:
-                waiting.popleft().result()
-        for future in waiting:
-            future.result()
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+    def _place(self, row: int, decoded: Decoded, out: NDArray[Any]) -> None:
+        lines = slice(max(self.start - row, 0), min(self.stop - row, self.layout.chunk[0]))
+        target = out[row + lines.start - self.start : row + lines.stop - self.start]
+        self.layout.place(decoded, lines, self.select, target)
 
 
 def _through_hdf5(dataset: Any, start: int, stop: int) -> NDArray[Any]:
@@ -158,7 +151,7 @@ def _through_hdf5(dataset: Any, start: int, stop: int) -> NDArray[Any]:
             try:
                 pipeline.decode(*fetch(dataset, pipeline.nbytes, offset))
             except DamagedError as error:
-                raise _named(str(dataset.name), offset[0], error) from error
+                raise named(str(dataset.name), offset[0], error) from error
     if not dataset.dtype.hasobject:
         return np.asarray(dataset[start:stop])
     # Each of many texts may be the same long one: they are read a few at a time, and counted.
@@ -184,10 +177,6 @@ def _offsets(dataset: Any, start: int, stop: int) -> Iterator[tuple[int, ...]]:
     return itertools.product(range(low, stop, dataset.chunks[0]), *rest)
 
 
-def _offset(layout: ChunkLayout, row: int) -> tuple[int, ...]:
-    return (row, *(0 for _ in layout.chunk[1:]))
-
-
 def _grid(dataset: Any, layout: ChunkLayout, start: int, stop: int) -> NDArray[Any]:
     """Rows of a dataset whose chunks hold parts of rows."""
     shape = (stop - start, *dataset.shape[1:])
@@ -198,7 +187,7 @@ def _grid(dataset: Any, layout: ChunkLayout, start: int, stop: int) -> NDArray[A
         try:
             decoded = layout.decode(*fetch(dataset, layout.nbytes, offset))
         except DamagedError as error:
-            raise _named(str(dataset.name), offset[0], error) from error
+            raise named(str(dataset.name), offset[0], error) from error
         rows = slice(max(start - offset[0], 0), min(stop - offset[0], layout.chunk[0]))
         rest = [
             slice(0, min(n - o, c)) for o, n, c in zip(offset[1:], shape[1:], layout.chunk[1:], strict=True)
@@ -210,14 +199,10 @@ def _grid(dataset: Any, layout: ChunkLayout, start: int, stop: int) -> NDArray[A
     return out
 
 
-def _named(name: str, row: int, error: DamagedError) -> DamagedError:
+def named(name: str, row: int, error: DamagedError) -> DamagedError:
+    """The error of a chunk with the dataset's name and the chunk's first row."""
     text = str(error)
     return error if text.startswith("/") else DamagedError(f"{name}: the chunk at row {row:,} {text}")
-
-
-def _threads() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_MAX_THREADS, usable)
 
 
 def _selected(row_shape: tuple[int, ...], select: Select) -> tuple[int, ...]:

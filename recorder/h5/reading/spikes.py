@@ -12,11 +12,13 @@ from recorder.errors import DamagedError
 from recorder.format.clock import Clock
 from recorder.format.layout import ENCODING, SPIKES, SPIKES_EVENTS, SPIKES_INTERVALS
 from recorder.format.spikes import SILENCE, decode_cells
+from recorder.h5.reading.budget import check_size
 from recorder.h5.reading.episode import StoredEpisode
-from recorder.h5.reading.guard import attributes
+from recorder.h5.reading.guard import attributes, damage
 from recorder.h5.reading.rows import read_blocks
 
 _BLOCK = 4 << 20
+_PIECE = 1 << 15
 _MAX_NEURONS = 1 << 40
 """Beyond this, the cells of some million rows could not be counted in 64 bits."""
 
@@ -94,20 +96,41 @@ class IntervalSpikes(_Stored):
         end, _ = self._anchor(last, items, after=True)
         if last <= first:
             end = item
-        intervals = self._read("intervals", item, max(item, end)).astype(np.uint32, copy=False)
-        cells = decode_cells(intervals, cell)
-        beyond = len(cells) and (cells[0] < 0 or cells[-1] // self.n_neurons >= self._rows("timesteps"))
+        rows, neurons = self._decode(item, max(item, end), cell)
+        beyond = len(rows) and (rows[0] < 0 or rows[-1] >= self._rows("timesteps"))
         if beyond and not self.stored.running:
             raise self._damaged("there are spikes after the last row")
-        low, high = (int(i) for i in np.searchsorted(cells, (first * self.n_neurons, last * self.n_neurons)))
+        low, high = (int(i) for i in np.searchsorted(rows, (first, last)))
         values = None
         if self._has("values"):
             before = self._spikes_before(item, items) + low
             if before + high - low > self._rows("values"):
                 raise self._damaged("fewer values than spikes")
             values = self._read("values", before, before + high - low)
-        rows, neurons = np.divmod(cells[low:high], self.n_neurons)
-        return SpikeSlice(rows, neurons, values)
+        return SpikeSlice(rows[low:high], neurons[low:high], values)
+
+    def _decode(self, item: int, end: int, cell: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and neuron of each spike of these intervals, before which ``cell`` cells are covered."""
+        if end == item:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        with damage(self.stored.name):
+            check_size(self.stored.need(f"{SPIKES}/intervals"), (end - item) * np.dtype(np.uint32).itemsize)
+        rows, neurons = np.empty(end - item, np.int64), np.empty(end - item, np.int64)
+        count = 0
+        for low in range(item, end, _BLOCK):
+            block = self._read("intervals", low, min(low + _BLOCK, end)).astype(np.uint32, copy=False)
+            # In pieces that stay in the processor's cache on their way from intervals to rows and neurons.
+            for start in range(0, len(block), _PIECE):
+                piece = block[start : start + _PIECE]
+                cells = decode_cells(piece, cell)
+                cell = int(cells[-1]) + 1 if len(cells) == len(piece) else cell + _cells(piece)
+                row, neuron = (of[count : count + len(cells)] for of in (rows, neurons))
+                # Twice as fast as divmod: by one divisor, NumPy divides many numbers at once.
+                np.floor_divide(cells, self.n_neurons, out=row)
+                np.multiply(row, -self.n_neurons, out=neuron)
+                neuron += cells
+                count += len(cells)
+        return rows[:count], neurons[:count]
 
     def _anchor(self, row: int, items: int, *, after: bool) -> tuple[int, int]:
         """(item, cell) of the last anchor at or before ``row``, or of the first at or after it."""
@@ -148,7 +171,7 @@ class IntervalSpikes(_Stored):
         if done > items:
             done, covered = 0, 0
         for block in self._interval_blocks(done, items):
-            covered += int(block.sum(dtype=np.int64)) + int(np.count_nonzero(block != SILENCE))
+            covered += _cells(block)
         self.stored.cache["covered"] = (items, covered)
         return int(covered)
 
@@ -209,6 +232,11 @@ def stored_spikes(stored: StoredEpisode) -> SpikeRows | None:
         source = stored.cache["spikes"] = _ENCODINGS[encoding](stored)
         return source
     raise DamagedError(f"{stored.name}/{SPIKES}: unknown format {encoding!r}")
+
+
+def _cells(intervals: NDArray[Any]) -> int:
+    """How many cells they cover, their spikes' own included."""
+    return int(intervals.sum(dtype=np.int64)) + int(np.count_nonzero(intervals != SILENCE))
 
 
 def _logged_dtype(text: Any, stored: StoredEpisode) -> np.dtype[Any]:
