@@ -70,6 +70,24 @@ def test_reading(tmp_path: Path) -> None:
         assert len({one["answer"] for one in (*ways["loader"]["repeats"], *ways["h5py"]["repeats"])}) == 1
 
 
+def test_size(tmp_path: Path) -> None:
+    out = run("size.py", "--quick", "--output", str(tmp_path))
+    assert "× Shannon" in out
+    found = saved(tmp_path, "size-quick")
+    rare = found["spikes"]["independent, 2.0%"]  # type: ignore[index]
+    assert 1 < rare["over_shannon"] < 1.08
+    assert found["precision"]["factor"] >= 3  # type: ignore[index]
+    assert set(found["files"]["facts"]["over_ours"]) == {"standard, gzip", "standard, no filter"}  # type: ignore[index]
+
+
+def test_simulator(tmp_path: Path) -> None:
+    pytest.importorskip("brian2")
+    arguments = ("--neurons", "200", "--steps", "300", "--repeats", "1", "--output", str(tmp_path))
+    assert "slower" in run("simulator.py", *arguments)
+    found = saved(tmp_path, "simulator")
+    assert set(found["results"]) == {"plain", "recorded", "python"}  # type: ignore[call-overload]
+
+
 @pytest.fixture
 def workloads(monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
