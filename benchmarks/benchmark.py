@@ -1,48 +1,68 @@
-"""The optimized exporter against the standard one, over five workloads.
+"""The optimized exporter against the standard one, over six workloads and populations of any size.
 
     python benchmarks/benchmark.py                       everything, some minutes
     python benchmarks/benchmark.py --quick               a look, some seconds
     python benchmarks/benchmark.py --scenarios facts     one workload
 
-Both exporters get the same prepared inputs, each in a fresh process, in turns. The standard exporter
-is hundreds of times slower and is timed on fewer steps (the table says how many); sizes are therefore
-compared on recordings of those same steps. Speed counts from before the constructor to the closed file.
+Both exporters get the same prepared inputs, each in a fresh process, in turns, and ours with the compiled
+log() (where it was built) and without. The standard exporter is hundreds of times slower and is timed on
+fewer steps (the table says how many); sizes are therefore compared on recordings of those same steps.
+Speed counts from before the constructor to the closed file. Then plots.py draws what is saved so far.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import plots
 from harness import RESULTS, environment, measure, save, summary
 from tqdm import tqdm
-from workloads import SEED, WORKLOADS
+from workloads import NEURONS, SEED, WORKLOADS
 
-# What is measured of each workload: label, exporter, options, and whether on all steps or on the few
-# that the standard exporter is timed on.
-CASES = (
-    ("optimized", "optimized", {}, False),
-    ("standard", "standard", {}, True),
-    ("optimized, same steps", "optimized", {}, True),
-    ("standard, no compression", "standard", {"compression": None}, True),
-)
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: an exporter with options, on all steps or on the few that the standard one gets."""
+
+    exporter: str
+    options: dict[str, Any] = field(default_factory=dict)
+    few: bool = False
+    hot_path: str | None = None
+
+
+CASES = {
+    "optimized": Case("optimized"),
+    "optimized, python": Case("optimized", hot_path="python"),
+    "standard": Case("standard", few=True),
+    "optimized, same steps": Case("optimized", few=True),
+    "standard, no compression": Case("standard", {"compression": None}, few=True),
+}
+SWEPT = ("optimized", "optimized, python", "standard")
 FIGURES = ("steps_per_s", "loop_steps_per_s", "cpu_seconds", "file_bytes", "peak_rss_above_start")
 
 
-def run(scenarios: list[str], repeats: int, few: int, limit: int, scratch: str | None) -> dict[str, Any]:
-    """Measure; all repeats of every case, and their medians."""
+def run(
+    works: list[str], labels: Sequence[str], repeats: int, few: int, limit: int, scratch: str | None
+) -> dict[str, Any]:
+    """Measure; of each workload all repeats of every case, and their medians."""
     results: dict[str, Any] = {}
-    with tqdm(total=len(scenarios) * repeats * len(CASES), unit="run") as bar:
-        for scenario in scenarios:
-            runs: dict[str, list[dict[str, Any]]] = {label: [] for label, *_ in CASES}
+    with tqdm(total=len(works) * repeats * len(labels), unit="run", disable=None) as bar:
+        for work in works:
+            runs: dict[str, list[dict[str, Any]]] = {label: [] for label in labels}
             for _ in range(repeats):
-                for label, exporter, options, same in CASES:
-                    bar.set_description(f"{scenario}, {label}")
-                    steps = few if same else limit
-                    runs[label].append(measure(exporter, scenario, steps, options, scratch))
+                for label in labels:
+                    bar.set_description(f"{work}, {label}")
+                    case = CASES[label]
+                    steps = few if case.few else limit
+                    runs[label].append(
+                        measure(case.exporter, work, steps, case.options, scratch, case.hot_path)
+                    )
                     bar.update()
-            results[scenario] = {label: _condense(repeated) for label, repeated in runs.items()}
+            results[work] = {label: _condense(repeated) for label, repeated in runs.items()}
     return results
 
 
@@ -50,6 +70,7 @@ def _condense(repeated: list[dict[str, Any]]) -> dict[str, Any]:
     first = repeated[0]
     out: dict[str, Any] = {
         "steps": first["steps"],
+        "hot_path": first["hot_path"],
         "bytes_per_step": first["file_bytes"] / first["steps"],
         "spike_bytes_over_shannon": first["spike_bytes"] / first["shannon_bytes"],
         "spike_and_clock_bytes_over_shannon": (first["spike_bytes"] + first["spike_clock_bytes"])
@@ -78,10 +99,19 @@ def print_table(results: dict[str, Any]) -> None:
             )
         gain = gains(cases)
         print(
-            f"  {gain['speed']:,.0f} × the standard exporter's steps/s. Recorded with the same steps,\n"
+            f"  {gain['speed']:,.0f} × the standard exporter's steps/s ({cases['optimized']['hot_path']}), "
+            f"{gain['speed_python']:,.0f} × in pure Python. Recorded with the same steps,\n"
             f"  the standard exporter's file is {gain['size']:.1f} × as large as ours, without compression "
             f"{gain['size_uncompressed']:.1f} ×"
         )
+
+
+def print_sweep(results: dict[str, Any]) -> None:
+    """Steps/s by number of neurons."""
+    print(f"\n{'at 2 %, steps/s':26}" + "".join(label.rjust(20) for label in SWEPT))
+    for name, cases in results.items():
+        rates = "".join(f"{cases[label]['steps_per_s']['median']:>20,.0f}" for label in SWEPT)
+        print(f"{name:26}{rates}")
 
 
 def gains(cases: dict[str, Any]) -> dict[str, float]:
@@ -90,58 +120,10 @@ def gains(cases: dict[str, Any]) -> dict[str, float]:
     speeds = {label: case["steps_per_s"]["median"] for label, case in cases.items()}
     return {
         "speed": speeds["optimized"] / speeds["standard"],
+        "speed_python": speeds["optimized, python"] / speeds["standard"],
         "size": cases["standard"]["bytes_per_step"] / small,
         "size_uncompressed": cases["standard, no compression"]["bytes_per_step"] / small,
     }
-
-
-def plot(results: dict[str, Any], path: Path) -> None:
-    """Speed, size and spikes of every scenario, side by side, as PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    speed, size, spikes = figure.subplots(1, 3)
-    names = list(results)
-    _bars(speed, results, lambda case: case["steps_per_s"]["median"], ("optimized", "standard"))
-    speed.set_title("timesteps/s, opening to closed file")
-    labels = ("optimized, same steps", "standard", "standard, no compression")
-    _bars(size, results, lambda case: case["bytes_per_step"], labels)
-    size.set_title("bytes a step, whole file, same steps")
-    _bars(spikes, results, lambda case: case["spike_bytes_over_shannon"], ("optimized", "standard"))
-    spikes.axhline(1, color="black", lw=0.8, ls=":")
-    spikes.set_title("spike bytes over the Shannon bound")
-    for axes in (speed, size, spikes):
-        if axes is not spikes:
-            axes.set_yscale("log")
-        axes.margins(y=0.15)
-        axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names], fontsize=8)
-        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=2, frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-
-
-COLORS = {
-    "optimized": "#0072b2",
-    "optimized, same steps": "#0072b2",
-    "standard": "#d55e00",
-    "standard, no compression": "#e6b08a",
-}
-
-
-def _bars(axes: Any, results: dict[str, Any], figure: Any, labels: tuple[str, ...]) -> None:
-    width = 0.84 / len(labels)
-    for column, label in enumerate(labels):
-        places = [row + (column - (len(labels) - 1) / 2) * width for row in range(len(results))]
-        values = [figure(cases[label]) for cases in results.values()]
-        bars = axes.bar(places, values, width, color=COLORS[label], label=label)
-        axes.bar_label(bars, [_short(value) for value in values], fontsize=6, padding=1)
-
-
-def _short(value: float) -> str:
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
 
 
 def main() -> None:
@@ -161,8 +143,11 @@ def main() -> None:
         repeats, few, limit = 1, 1_000, 10_000
 
     before = environment(arguments.scratch)
-    results = run(arguments.scenarios, repeats, few, limit, arguments.scratch)
+    results = run(arguments.scenarios, list(CASES), repeats, few, limit, arguments.scratch)
     print_table(results)
+    # Populations are compared by their ratios over orders of magnitude: the standard one needs few steps.
+    sweep = run(list(NEURONS), SWEPT, repeats, min(few, 2_000), limit, arguments.scratch)
+    print_sweep(sweep)
     name = "benchmark-quick" if arguments.quick else "benchmark"
     record = {
         "environment": before,
@@ -170,10 +155,11 @@ def main() -> None:
         "workloads": {name: vars(WORKLOADS[name]) for name in results},
         "gains": {name: gains(cases) for name, cases in results.items()},
         "results": results,
+        "neurons": [{**vars(NEURONS[name]), "results": cases} for name, cases in sweep.items()],
     }
-    saved = save(name, record, arguments.output)
-    plot(results, saved.with_suffix(".png"))
-    print(f"\nsaved {saved} and {saved.with_suffix('.png').name}")
+    print(f"\nsaved {save(name, record, arguments.output)}")
+    for path in plots.draw(arguments.output):
+        print(f"saved {path}")
 
 
 if __name__ == "__main__":

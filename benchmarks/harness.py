@@ -28,6 +28,7 @@ def measure(
     steps: int,
     options: dict[str, Any] | None = None,
     scratch: str | None = None,
+    hot_path: str | None = None,
 ) -> dict[str, Any]:
     """One recording in a fresh process.
 
@@ -35,13 +36,15 @@ def measure(
     ----------
     exporter : "optimized" or "standard"
     workload : str
-        A name in ``workloads.WORKLOADS``.
+        A name in ``workloads.WORKLOADS`` or ``NEURONS``.
     steps : int
         Timesteps over all episodes, at most; a workload may have fewer.
     options : dict
         Further arguments of the exporter.
     scratch : str
         Folder for the recording, which is deleted; the system's temporary folder by default.
+    hot_path : "python" or "compiled"
+        Which body of log(); None as it comes.
 
     Returns
     -------
@@ -60,13 +63,14 @@ def measure(
         "options": options or {},
         "scratch": scratch,
     }
-    result: dict[str, Any] = json.loads(run_fresh("measure.py", json.dumps(spec)))
+    result: dict[str, Any] = json.loads(run_fresh("measure.py", json.dumps(spec), hot_path=hot_path))
     result.pop("scratch")
     return result
 
 
-def run_fresh(script: str, *arguments: str) -> str:
+def run_fresh(script: str, *arguments: str, hot_path: str | None = None) -> str:
     """Standard output of one of the scripts here, in a process of its own."""
+    chosen = {} if hot_path is None else {"FLIGHTREC_HOT_PATH": hot_path}
     root = str(HERE.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
@@ -74,7 +78,7 @@ def run_fresh(script: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **chosen},
     )
     if done.returncode:
         raise RuntimeError(f"{script} {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")

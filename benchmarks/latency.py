@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plots
 from harness import RESULTS, environment, run_fresh, save
 from numpy.typing import NDArray
 from workloads import POOL_ROWS, Workload, generate
@@ -33,6 +34,9 @@ from workloads import POOL_ROWS, Workload, generate
 QUANTILES = {"p50": 50, "p99": 99, "p99.9": 99.9, "p99.99": 99.99, "max": 100}
 
 
+EDGES = np.geomspace(30, 3e9, 257)
+"""Nanoseconds between which calls are counted, for the distribution."""
+PARTS = 10
 ROUND = 10_000
 ROUNDS = 20
 
@@ -83,7 +87,7 @@ def mean(log: Callable[..., None], work: Workload) -> float:
     return (time.perf_counter_ns() - begun) / steps
 
 
-def worker(spec: dict[str, Any]) -> dict[str, float]:
+def worker(spec: dict[str, Any]) -> dict[str, Any]:
     """Measure one recorder in this process."""
     work = Workload("latency", 1, spec["steps"], spec["neurons"], 0.02)
     if spec["exporter"] == "empty":
@@ -145,9 +149,15 @@ def compare(spec: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {name: {"ns": took, "ratio": took / empty} for name, took in best.items()}
 
 
-def _figures(took: NDArray[np.float64], average: float) -> dict[str, float]:
+def _figures(took: NDArray[np.float64], average: float) -> dict[str, Any]:
     figures = {name: float(np.percentile(took, at)) for name, at in QUANTILES.items()}
-    return {**figures, "mean": average, "first_call": float(took[0])}
+    return {
+        **figures,
+        "mean": average,
+        "first_call": float(took[0]),
+        "p50_by_part": [float(np.median(part)) for part in np.array_split(took, PARTS)],
+        "counts": np.histogram(np.clip(took, EDGES[0], EDGES[-1]), EDGES)[0].tolist(),
+    }
 
 
 def compared(neurons: int, scratch: str | None) -> Any:
@@ -156,10 +166,17 @@ def compared(neurons: int, scratch: str | None) -> Any:
     return json.loads(run_fresh("latency.py", "--worker", json.dumps(spec)))
 
 
-def measure(exporter: str, steps: int, neurons: int, options: dict[str, Any], scratch: str | None) -> Any:
+def measure(
+    exporter: str,
+    steps: int,
+    neurons: int,
+    options: dict[str, Any],
+    scratch: str | None,
+    hot_path: str | None = None,
+) -> Any:
     """:func:`worker` in a fresh process; nanoseconds by name."""
     spec = {"exporter": exporter, "steps": steps, "neurons": neurons, "options": options, "scratch": scratch}
-    return json.loads(run_fresh("latency.py", "--worker", json.dumps(spec)))
+    return json.loads(run_fresh("latency.py", "--worker", json.dumps(spec), hot_path=hot_path))
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:
@@ -191,6 +208,7 @@ def main() -> None:
         "empty method": measure("empty", *size, {}, None),
         "log()": measure("optimized", *size, {}, arguments.scratch),
         "log(), no validation": measure("optimized", *size, {"validate_data": False}, arguments.scratch),
+        "log(), pure Python": measure("optimized", *size, {}, arguments.scratch, "python"),
     }
     print_table(rows)
     ratios = compared(arguments.neurons, arguments.scratch)
@@ -202,10 +220,12 @@ def main() -> None:
         "steps": size[0],
         "neurons": size[1],
         "nanoseconds": rows,
+        "edges_ns": EDGES.tolist(),
         "compared": ratios,
         "hot_path": "compiled" if len(ratios) > 2 else "python",
     }
-    print(f"\nsaved {save('latency', record, arguments.output)}")
+    saved = save("latency", record, arguments.output)
+    print(f"\nsaved {saved} and {plots.latency(record, saved.with_suffix('.png')).name}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 
 import h5py
 from resident import peak, reset_peak
-from workloads import SEED, WORKLOADS, Inputs, Workload, generate, shannon_bytes
+from workloads import NEURONS, SEED, WORKLOADS, Inputs, Workload, generate, shannon_bytes
 
 import recorder
 
@@ -42,7 +42,7 @@ def run(workload: Workload, inputs: Inputs, exporter: Any) -> None:
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Carry out a specification; see ``harness.measure`` for its keys."""
-    workload = WORKLOADS[spec["workload"]].cut(spec["steps"])
+    workload = (WORKLOADS | NEURONS)[spec["workload"]].cut(spec["steps"])
     inputs = generate(workload, spec.get("seed", SEED))
     bound = shannon_bytes(inputs.spikes)
     folder = Path(tempfile.mkdtemp(prefix="flightrec-bench-", dir=spec.get("scratch")))
@@ -77,6 +77,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         "loop_steps_per_s": workload.total / (ended - begun),
         "peak_rss_above_start": most - before if before else None,
         "shannon_bytes": bound,
+        "hot_path": recorder.HOT_PATH,
         "load_average": load,
         **sizes,
     }

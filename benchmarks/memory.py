@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plots
 from harness import RESULTS, environment, run_fresh, save
 from workloads import POOL_ROWS, SEED, Workload, generate
 
@@ -65,21 +66,6 @@ def growth(samples: list[dict[str, int]], field: str) -> float:
     return float(slope * 1e6)
 
 
-def plot(samples: list[dict[str, int]], path: Path) -> None:
-    """Resident and anonymous memory above the start, over the run, as PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
-    axes = figure.subplots()
-    for field, color in (("resident", "#0072b2"), ("anonymous", "#009e73")):
-        above = [(one[field] - samples[0][field]) / 1e6 for one in samples[1:]]
-        axes.plot([one["step"] / 1e6 for one in samples[1:]], above, color=color, label=field)
-    axes.set(xlabel="million steps", ylabel="MB above the start", ylim=(0, None))
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-
-
 def main() -> None:
     """Parse, measure, print, save."""
     parser = argparse.ArgumentParser(
@@ -117,8 +103,7 @@ def main() -> None:
     spec.pop("scratch")
     record = {"environment": before, "seed": SEED, **spec, "summary": summary, "samples": samples}
     saved = save("memory", record, arguments.output)
-    plot(samples, saved.with_suffix(".png"))
-    print(f"\nsaved {saved} and {saved.with_suffix('.png').name}")
+    print(f"\nsaved {saved} and {plots.memory(record, saved.with_suffix('.png')).name}")
 
 
 if __name__ == "__main__":

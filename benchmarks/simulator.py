@@ -149,15 +149,10 @@ def _check(folder: Path, total: int, last: Any) -> None:
 
 def measure(case: str, spec: dict[str, Any]) -> dict[str, Any]:
     """:func:`worker` in a fresh process."""
-    before = os.environ.get("FLIGHTREC_HOT_PATH")
-    if case == "python":
-        os.environ["FLIGHTREC_HOT_PATH"] = "python"
-    try:
-        return dict(json.loads(run_fresh("simulator.py", "--worker", json.dumps({**spec, "case": case}))))
-    finally:
-        os.environ.pop("FLIGHTREC_HOT_PATH", None)
-        if before is not None:
-            os.environ["FLIGHTREC_HOT_PATH"] = before
+    text = json.dumps({**spec, "case": case})
+    hot_path = "python" if case == "python" else None
+    found: dict[str, Any] = json.loads(run_fresh("simulator.py", "--worker", text, hot_path=hot_path))
+    return found
 
 
 def slower(results: dict[str, Any], case: str, figure: str) -> dict[str, float]:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # this checkout's, as in the
 
 import h5py
 import numpy as np
+import plots
 from harness import RESULTS, environment, measure, save
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -196,7 +197,8 @@ def main() -> None:
     }
     print_tables(result)
     record = {"environment": before, "seed": SEED, **result}
-    print(f"\nsaved {save('size-quick' if arguments.quick else 'size', record, arguments.output)}")
+    saved = save("size-quick" if arguments.quick else "size", record, arguments.output)
+    print(f"\nsaved {saved} and {plots.size(record, saved.with_suffix('.png')).name}")
 
 
 if __name__ == "__main__":

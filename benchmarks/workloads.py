@@ -51,8 +51,8 @@ class Workload:
 
 
 WORKLOADS = {
-    # The workload of the measured facts: one long episode.
-    "facts": Workload("facts", 1, 1_000_000, 100, 0.02),
+    # The workload of the measured facts.
+    "facts": Workload("facts", 10, 100_000, 100, 0.02),
     # The original system's four scenarios. It fixes episodes, steps and neurons; the spike rates are ours.
     "small_high_freq": Workload("small_high_freq", 5, 10_000, 100, 0.05),
     "medium_normal": Workload("medium_normal", 10, 5_000, 500, 0.02),
@@ -61,6 +61,13 @@ WORKLOADS = {
     # Every potential of every step: dense floats decide the rest.
     "dense": Workload("dense", 1, 20_000, 1_000, 0.02, sampling=1),
 }
+
+NEURONS = {
+    f"{neurons:,} neurons": Workload(f"{neurons:,} neurons", 1, steps, neurons, 0.02)
+    # fewer steps of many, so that inputs, prepared beforehand, stay below 100 MB
+    for neurons, steps in ((10, 500_000), (100, 500_000), (1_000, 100_000), (3_000, 30_000), (10_000, 10_000))
+}
+"""The same for populations of any size: how does the rate fall with their number?"""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,11 @@ def test_benchmark(tmp_path: Path) -> None:
         assert len(case["repeats"]) == 1
         assert case["steps_per_s"]["median"] > 0
         assert case["bytes_per_step"] > 0
-    assert (tmp_path / "benchmark-quick.png").stat().st_size > 10_000
+    assert cases["optimized, python"]["hot_path"] == "python"
+    assert found["gains"]["facts"]["speed_python"] > 0  # type: ignore[index]
+    assert [one["neurons"] for one in found["neurons"]] == [10, 100, 1_000, 3_000, 10_000]  # type: ignore[attr-defined]
+    for name in ("benchmark-quick", "neurons-quick"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 
 def test_latency(tmp_path: Path) -> None:
@@ -46,11 +50,16 @@ def test_latency(tmp_path: Path) -> None:
     found = saved(tmp_path, "latency")
     assert found["nanoseconds"]["log()"]["p50"] > 0  # type: ignore[index]
     assert found["compared"]["log(), python"]["ratio"] > 1  # type: ignore[index]
+    for figures in found["nanoseconds"].values():  # type: ignore[attr-defined]
+        assert sum(figures["counts"]) == 3_000
+    assert (tmp_path / "latency.png").stat().st_size > 10_000
 
 
 def test_memory(tmp_path: Path) -> None:
     assert "growth" in run("memory.py", "--steps", "5000", "--output", str(tmp_path))
     assert len(saved(tmp_path, "memory")["samples"]) > 50  # type: ignore[arg-type]
+    assert (tmp_path / "memory.png").stat().st_size > 10_000
+    assert "memory.png" in run("plots.py", "--results", str(tmp_path))
 
 
 def test_async_write(tmp_path: Path) -> None:
@@ -77,6 +86,7 @@ def test_size(tmp_path: Path) -> None:
     rare = found["spikes"]["independent, 2.0%"]  # type: ignore[index]
     assert 1 < rare["over_shannon"] < 1.08
     assert found["precision"]["factor"] >= 3  # type: ignore[index]
+    assert (tmp_path / "size-quick.png").stat().st_size > 10_000
     assert set(found["files"]["facts"]["over_ours"]) == {"standard, gzip", "standard, no filter"}  # type: ignore[index]
 
 
