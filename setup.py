@@ -1,4 +1,4 @@
-"""The one part of the package that is compiled, where a compiler is there; see recorder/hotpath.py."""
+"""What of the package is compiled, where a compiler is there; see recorder/hotpath.py."""
 
 from setuptools import Extension, setup
 
@@ -14,7 +14,13 @@ else:
             include_dirs=[numpy.get_include()],
             extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
             optional=True,
-        )
+        ),
+        Extension(
+            "recorder.format._unshuffle",
+            ["recorder/format/_unshuffle.c"],
+            extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
+            optional=True,
+        ),
     ]
 
 setup(ext_modules=extensions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
+from recorder.format.unshuffle import unshuffle
 from recorder.h5.pipeline import Pipeline
 
 KEPT_BYTES = 8 << 20
@@ -59,7 +61,12 @@ class ChunkLayout:
         return self.pipeline.decode(raw, mask)
 
     def place(self, decoded: Decoded, lines: slice, select: Select, out: NDArray[Any]) -> None:
-        """Copy the rows ``lines`` of a decoded chunk into ``out``, byte plane by byte plane."""
+        """Copy the rows ``lines`` of a decoded chunk into ``out``."""
+        data, shuffled = decoded
+        if shuffled and select is None and out.flags.c_contiguous and out.size:
+            first = lines.start * math.prod(self.chunk[1:])
+            unshuffle(data, self.dtype.itemsize, first, out.reshape(-1).view(np.uint8))
+            return
         self.put(decoded, lines if select is None else (lines, select), out)
 
     def put(self, decoded: Decoded, index: Any, out: NDArray[Any]) -> None:

@@ -79,7 +79,7 @@ def _even(
             except DamagedError as error:
                 raise named(dataset.name, row, error) from error
             block = np.empty(lines, np.int64)
-            layout.put(decoded, slice(0, lines), block)
+            layout.place(decoded, slice(0, lines), None, block)
             part = Clock.even(block)
             if part is None:
                 return None

@@ -1,0 +1,3 @@
+from typing_extensions import Buffer
+
+def unshuffle(planes: Buffer, width: int, first: int, rows: Buffer, /) -> None: ...
