@@ -21,6 +21,12 @@ else:
             extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
             optional=True,
         ),
+        Extension(
+            "recorder._seal",
+            ["recorder/_seal.c"],
+            extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
+            optional=True,
+        ),
     ]
 
 setup(ext_modules=extensions)

@@ -170,8 +170,8 @@ class StepLog:
         self.move(Position(0, [0] * self._sides(), 0, self._dues()))
         return True
 
-    def seal(self) -> None:
-        """Hand the open block over, if there is one, and learn from how it filled."""
+    def seal(self, *, ending: bool = False) -> None:
+        """Hand the open block over, if any, and learn from how it filled; it is the last if ``ending``."""
         self.await_calls()
         self._remember_dues()
         record, self.record = self.record, None
@@ -179,7 +179,7 @@ class StepLog:
             self._adapt(record)
             rows = record.tables[MAIN].count
             self._rows_before += rows
-            self._writer.seal(record)
+            self._writer.seal(record, followed=ending)
             self._on_sealed(rows)
 
     @contextlib.contextmanager
@@ -228,7 +228,7 @@ class StepLog:
         until = time.monotonic() + _PATIENCE
         while self.await_calls() and self._admitting and time.monotonic() < until:
             time.sleep(_LOOK)
-        self.seal()
+        self.seal(ending=True)
 
     def disown(self) -> None:
         """In a forked child: store nothing more, whoever still holds a log function."""

@@ -98,8 +98,12 @@ class Writer:
             )
         return record
 
-    def seal(self, record: Record) -> None:
-        """Hand a record over: nothing more will be added to it."""
+    def seal(self, record: Record, *, followed: bool = False) -> None:
+        """Hand a record over: nothing more will be added to it.
+
+        ``followed`` says that another one comes at once, with which it is written: an episode that has ended
+        is laid out as a whole, and one that has not is begun in the file and ended there.
+        """
         record.seal()
         with self._state:
             self._sealed = record.seq + 1
@@ -108,7 +112,7 @@ class Writer:
         # what is handed over at once holds the caller up.
         self._held += max(record.used, record.length // 3)
         enough = self._tick is not None or self._held >= min(ENOUGH, self.ring.largest_record)
-        if self._thread is None and enough:
+        if self._thread is None and enough and not followed:
             self._write_inline()
 
     def change(self, change: Change) -> None:

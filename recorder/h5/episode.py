@@ -20,6 +20,7 @@ from recorder.format.layout import (
     episode_path,
 )
 from recorder.h5.chunking import Chunking
+from recorder.h5.image import MOST_DATASETS, Image
 from recorder.h5.skeleton import create_episode, first_attributes, last_attributes, put_contents
 from recorder.h5.streams.column import Column
 from recorder.h5.streams.part import Part
@@ -35,6 +36,9 @@ COUNTERS = 512
 """Counters in the one chunk that is rewritten in place: a page, so that no kill tears it."""
 
 _LENGTH = struct.Struct("<I")
+
+_Left = tuple[dict[str, bytes], list[Column]]
+"""What is written one by one once the rest of an episode is in the file."""
 
 
 class EpisodeWriter:
@@ -67,6 +71,7 @@ class EpisodeWriter:
             )
         }
         self._group: h5py.Group | None = None
+        self._left: _Left | None = None
         self._counters = 0
 
     @property
@@ -109,7 +114,11 @@ class EpisodeWriter:
         """Within a transaction: create what is missing, append what is whole, finish what has ended."""
         final = self.end is not None
         if final and not self.exists:
-            self._write_whole(file, template)
+            self._remove_from(file)
+            self._lay_out(template)
+            template.copy_to(file.id, episode_path(self.episode_id))
+        if self._left is not None:
+            self._write_left(file, *self._left)
             return
         group = self._group_in(file)
         for column in self._columns():
@@ -133,29 +142,37 @@ class EpisodeWriter:
             self._count(group, create=True)
         self.detach()
 
-    def _write_whole(self, file: h5py.File, template: Template) -> None:
-        """Write an episode that ended before it was in the file: nothing of it will change any more."""
-        self._remove_from(file)
+    def image(self, image: Image) -> None:
+        """Become part of ``image``, if it has ended, is not in the file and has few datasets."""
+        if self.end is None or self.exists or len(list(self._columns())) > MOST_DATASETS:
+            return
+        self._lay_out(image)
+        image.end(episode_path(self.episode_id).rpartition("/")[2])
+
+    def _lay_out(self, target: Template | Image) -> None:
+        """Lay out an episode that ended before it was in the file: nothing of it will change any more."""
         self.exists = True
         contents = first_attributes(self.episode_id, self.start) | self._last()
         large = {k: v for k, v in contents.items() if isinstance(v, bytes) and len(v) > ATTRIBUTE_LIMIT}
-        template.group("", {key: value for key, value in contents.items() if key not in large})
+        target.group("", {key: value for key, value in contents.items() if key not in large})
         for part in self.parts.values():
-            template.group(part.group, part.attributes())
-        left = [
+            target.group(part.group, part.attributes())
+        columns = [
             column
             for counter, column in enumerate(self._columns())
-            if not column.lay_out(template, self.chunking, counter)
+            if not column.lay_out(target, self.chunking, counter)
         ]
-        path = episode_path(self.episode_id)
-        template.copy_to(file.id, path)
-        if left or large:
-            group = file[path]
-            put_contents(group, large)
-            for column in left:
-                column.create(group, self.chunking, 0, final=True)
-                column.drain(self.chunking, final=True)
-                column.detach()
+        self._left = large, columns
+
+    def _write_left(self, file: h5py.File, large: dict[str, bytes], columns: list[Column]) -> None:
+        if not (columns or large):
+            return
+        group = file[episode_path(self.episode_id)]
+        put_contents(group, large)
+        for column in columns:
+            column.create(group, self.chunking, 0, final=True)
+            column.drain(self.chunking, final=True)
+            column.detach()
 
     def attach(self, file: h5py.File) -> None:
         """Use an open file for :meth:`append`."""

@@ -25,7 +25,7 @@ Content = str | bytes | np.generic
 
 def group(parent: Any, name: bytes) -> Any:
     """A new group; ``name`` may be a path below ``parent`` of which all but the last is there."""
-    return h5g.create(parent, name, _unicode(), gcpl=_group_plist())
+    return h5g.create(parent, name, unicode(), gcpl=_group_plist())
 
 
 def attribute(target: Any, name: str, content: Content) -> Any:
@@ -90,7 +90,7 @@ def single_chunk(
     HDF5 needs no index for a chunk that stays the only one. ``deflate`` is the level, None for no filter.
     """
     plist, space = _chunk_plist(deflate, rows.shape), _space(rows.shape)
-    dataset = h5d.create(parent, path, type_of(rows.dtype), space, plist, _unicode())
+    dataset = h5d.create(parent, path, type_of(rows.dtype), space, plist, unicode())
     dataset.write_direct_chunk((0,) * rows.ndim, data, mask)
     return dataset
 
@@ -107,6 +107,11 @@ def type_of(dtype: np.dtype[Any]) -> Any:
     return h5t.py_create(dtype, logical=True)
 
 
+def text_type() -> Any:
+    """The type of texts in a file."""
+    return _text_types()[0]
+
+
 @lru_cache(maxsize=1)
 def _text_types() -> tuple[Any, Any]:
     kind = h5py.string_dtype()
@@ -114,7 +119,8 @@ def _text_types() -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=1)
-def _unicode() -> Any:
+def unicode() -> Any:
+    """How links are made: their names are UTF-8."""
     plist = h5p.create(h5p.LINK_CREATE)
     plist.set_char_encoding(h5t.CSET_UTF8)
     return plist

@@ -16,6 +16,7 @@ from recorder.format.layout import INTERRUPTED, JOURNAL_SUFFIX
 from recorder.h5 import journal, superblock
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
+from recorder.h5.image import Image
 from recorder.h5.live import LiveFile
 from recorder.h5.template import Template
 from recorder.h5.transaction import transaction
@@ -61,7 +62,7 @@ class Sink:
         episode = self.episode
         # SWMR appends change metadata in place, one by one: only a transaction survives a power cut.
         if ended or self.sync or (episode is not None and episode.needs_structure):
-            self.change(lambda file: restructure(file, ended, episode, self._template))
+            self._restructure(ended)
         elif episode is not None:
             try:
                 self._stream(episode)
@@ -73,10 +74,14 @@ class Sink:
         episode.settle()
         return episode.state()
 
-    def change(self, change: Change) -> None:
-        """One structural change: all of it, or its exception and none of it."""
+    def change(self, change: Change, ahead: Callable[[int], bytearray] | None = None) -> None:
+        """One structural change: all of it, or its exception and none of it.
+
+        ``ahead`` makes bytes that are appended to the file before.
+        """
         self._leave_live()
-        with transaction(self.path, self._journal, note=self._note if self.sync else None) as file:
+        note = self._note if self.sync else None
+        with transaction(self.path, self._journal, note=note, ahead=ahead) as file:
             change(file)
 
     def close(self) -> None:
@@ -102,6 +107,23 @@ class Sink:
         if self._live is not None:
             self._live.disown()
         self._close_descriptor()
+
+    def _restructure(self, ended: list[EpisodeWriter]) -> None:
+        image: Image | None = None
+
+        def ahead(end: int) -> bytearray:
+            nonlocal image
+            image = Image(end)
+            for done in ended:
+                done.image(image)
+            return image.finish()
+
+        def change(file: h5py.File) -> None:
+            if image is not None:
+                image.link(file)
+            restructure(file, ended, self.episode, self._template)
+
+        self.change(change, ahead if ended and Image.available else None)
 
     def _stream(self, episode: EpisodeWriter) -> None:
         if self._live is None:

@@ -23,6 +23,17 @@ def write_open(descriptor: int, end: int) -> None:
     write_all(descriptor, _amended(_read(descriptor), end), 0)
 
 
+def reaching(descriptor: int, end: int) -> bytes:
+    """The file's superblock, with another end.
+
+    Raises
+    ------
+    DamagedError
+        The file does not begin with a version-3 superblock.
+    """
+    return _amended(_read(descriptor), end)
+
+
 def end_of(descriptor: int) -> int:
     """Where the file ends for HDF5: as its superblock says, if that is true, or where it does end.
 

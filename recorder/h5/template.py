@@ -7,17 +7,16 @@ the file: a fifth of the time, and headers that are cut to size.
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from h5py import h5f, h5o, h5p
+from h5py import h5o
 from numpy.typing import NDArray
 
 from recorder.h5 import make
+from recorder.h5.memory import in_memory
 
 LARGEST = 1 << 16
 """Bytes of rows that go by way of a template."""
@@ -25,7 +24,6 @@ LARGEST = 1 << 16
 _MOST = 4 << 20
 """Bytes of a template beyond which another one is begun: space that was freed is not always used again."""
 _ROOT = b"episode"
-_numbers = itertools.count()
 
 
 class Template:
@@ -45,7 +43,7 @@ class Template:
         """A group below the root, or the root itself where ``name`` is empty, which is said first."""
         if name not in self._groups:
             if self._file is None:
-                self._file = _in_memory()
+                self._file = in_memory(1 << 16)
             parent = self._groups[""] if name else self._file
             self._groups[name] = make.group(parent, name.encode() or _ROOT)
         self._said.add(name)
@@ -133,12 +131,3 @@ class _Dataset:
     layout: tuple[Any, ...]
     stored: tuple[Any, int]
     """Bytes and filter mask of its chunk now; the very same ones need not be written again."""
-
-
-def _in_memory() -> Any:
-    plist = h5p.create(h5p.FILE_ACCESS)
-    plist.set_fapl_core(1 << 16, False)
-    plist.set_libver_bounds(h5f.LIBVER_V110, h5f.LIBVER_V110)
-    # Nothing has this name; HDF5 only tells its open files apart by it.
-    name = f"flightrec-template-{os.getpid()}-{next(_numbers)}"
-    return h5f.create(name.encode(), h5f.ACC_TRUNC, fapl=plist)

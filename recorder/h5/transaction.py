@@ -29,7 +29,11 @@ LEAD = 16 << 20
 
 @contextlib.contextmanager
 def transaction(
-    path: Path, journal_path: Path, *, note: Callable[[], journal.Note] | None = None
+    path: Path,
+    journal_path: Path,
+    *,
+    note: Callable[[], journal.Note] | None = None,
+    ahead: Callable[[int], bytes | bytearray] | None = None,
 ) -> Iterator[h5py.File]:
     """An open file whose changes all happen when the block is left, or not at all.
 
@@ -40,17 +44,21 @@ def transaction(
     note : callable, optional
         Also survive a power cut: file and journal are synced in the order that takes, and the journal
         stays, with the state that this returns once the block is done, until the next one is whole.
+    ahead : callable, optional
+        Bytes that the file begins to end with before HDF5 opens it; told where they will be.
 
     Raises
     ------
     Exception
-        Whatever the block raises; the file is then as it was.
+        Whatever the block or ``ahead`` raises; the file is then as it was.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         overlay = OverlayFile(descriptor, end=superblock.end_of(descriptor))
         reserve(descriptor, overlay.old_size)
         try:
+            if ahead is not None:
+                _append(overlay, ahead(overlay.old_size))
             with h5py.File(overlay, "r+", libver=LIBVER) as file:
                 yield file
             noted = None if note is None else note()
@@ -60,6 +68,14 @@ def transaction(
         commit(overlay, journal_path, sync=noted is not None, note=noted)
     finally:
         os.close(descriptor)
+
+
+def _append(overlay: OverlayFile, data: bytes | bytearray) -> None:
+    if data:
+        superseded = superblock.reaching(overlay.descriptor, overlay.old_size + len(data))
+        for at, block in ((overlay.old_size, data), (0, superseded)):
+            overlay.seek(at)
+            overlay.write(block)
 
 
 def reserve(descriptor: int, end: int) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recorder.format.layout import COUNTER, PRECISION
 from recorder.format.rounding import rounded
 from recorder.h5.chunking import Chunking
+from recorder.h5.image import Image
 from recorder.h5.template import LARGEST, Template
 
 ITEM_CHUNK = 16_384
@@ -97,8 +98,8 @@ class Column:
             _copy_chunks(episode[self.source], dataset, self.committed)
             self.source = None
 
-    def lay_out(self, template: Template, chunking: Chunking, counter: int) -> bool:
-        """Hand all rows of an ended episode to ``template``, as a dataset of fixed size with one chunk.
+    def lay_out(self, target: Template | Image, chunking: Chunking, counter: int) -> bool:
+        """Hand all rows of an ended episode to ``target``, as a dataset of fixed size with one chunk.
 
         False where they are not of that kind: :meth:`create` and :meth:`drain` take any.
         """
@@ -109,7 +110,7 @@ class Column:
             return False
         whole = self._rounded(np.ascontiguousarray(self._take(rows)))
         level = None if chunking.name is None else chunking.level
-        template.dataset(self.path, whole, level, chunking.encode_again(whole), self.attributes)
+        target.dataset(self.path, whole, level, chunking.encode_again(whole), self.attributes)
         self.committed, self.counter = rows, counter
         return True
 
