@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recorder import _hotpath, rowcode
 from recorder.admission import INT64_MAX
+from recorder.blocks import MOST_KEPT
 from recorder.plan import GROUP_ARGUMENTS, Plan
 from recorder.rowcode import FALL_BACK, LogFunction, Position, concurrent_log
 from recorder.spike_input import SpikeIndices
@@ -26,18 +27,8 @@ def generate(
     """See :func:`recorder.rowcode.generate`."""
     if any(stream.rate >= _RATES for stream in plan.streams.values()):
         return rowcode.generate(plan, admit, indices)
-    log = _hotpath.Log(
-        admit,
-        indices,
-        concurrent_log,
-        FALL_BACK,
-        SpikeIndices,
-        _SIGNATURE,
-        sum(np.dtype(kind).itemsize for _, kind in plan.head_fields()),
-        tuple(_streams(plan)),
-    )
-    # Asked once: a batch attaches as often as it is called.
-    forms = [(stream.side, stream.in_head, stream.rate > 1) for stream in plan.streams.values()]
+    head, streams, forms = _words(plan)
+    log = _hotpath.Log(admit, indices, concurrent_log, FALL_BACK, SpikeIndices, _SIGNATURE, head, streams)
 
     def attach(views: tuple[Any, ...], position: Position) -> None:
         log.attach(*_place(forms, views, position))
@@ -51,6 +42,25 @@ def generate(
         )
 
     return LogFunction(log, attach, log.retire, position, log.running)
+
+
+_Words = tuple[int, tuple[Any, ...], list[tuple[bool, bool, bool]]]
+_WORDS: dict[Any, _Words] = {}
+"""What plans came to, because one episode after the other has the same."""
+
+
+def _words(plan: Plan) -> _Words:
+    """Bytes of a row's packed record, its streams, and whether each has a table, a place in it, a rate."""
+    key = tuple((s.group, s.key, s.kind, s.rate, s.required) for s in plan.streams.values())
+    found = _WORDS.get(key)
+    if found is None:
+        forms = [(stream.side, stream.in_head, stream.rate > 1) for stream in plan.streams.values()]
+        head = sum(np.dtype(kind).itemsize for _, kind in plan.head_fields())
+        found = head, tuple(_streams(plan)), forms
+        if len(_WORDS) >= MOST_KEPT:
+            _WORDS.clear()
+        _WORDS[key] = found
+    return found
 
 
 def _place(

@@ -24,7 +24,7 @@ from recorder.options import FSYNC, RecordingOptions
 from recorder.plan import Given, arguments_of
 from recorder.recording import Recording
 from recorder.ring.arena import Ring
-from recorder.ring.record import END, START
+from recorder.ring.record import END, START, Description
 from recorder.ringbatch import log_batch
 from recorder.saving import Change
 from recorder.steplog import StepLog
@@ -132,6 +132,7 @@ class DataExporter(Recording):
         self._steps: StepLog | None = None
         self._ending: StepLog | None = None
         self._expected_rows = 0
+        self._kinds: dict[str, Any] = {}
         self._snapshot: Any = None
         self._direct = type(self).log is DataExporter.log
         self._meter = Meter(options.progress, options.experiment_name)
@@ -275,7 +276,7 @@ class DataExporter(Recording):
 
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> Episode:
         start = {**start, "dropped_before": self._ring.dropped}
-        record = self._writer.append(START, {"start": start}, wait=True)
+        record = self._writer.append(START, Description.of({"start": start}), wait=True)
         assert record is not None
         self._writer.seal(record)
         steps = StepLog(
@@ -284,6 +285,7 @@ class DataExporter(Recording):
             self._n_neurons,
             drops=Drops(self._ring, episode_id),
             expected_rows=self._expected_rows,
+            expected_kinds=self._kinds,
             install=self._install,
             elsewhere=self.log,
             on_new=self._on_new,
@@ -301,6 +303,7 @@ class DataExporter(Recording):
         steps.close()
         self._uninstall()
         self._expected_rows = steps.timestep_count
+        self._kinds = {name: stream.kind for name, stream in steps.plan.streams.items()} or self._kinds
         end |= steps.drops.end()
         if final_state is not None:
             self._writer.change(final_state)
@@ -309,7 +312,7 @@ class DataExporter(Recording):
             del end["summary"]
             path = episode_path(self._require_episode().episode_id)
             self._writer.change(lambda file: put_encoded(file[path], "summary", summary.encode("ascii")))
-        record = self._writer.append(END, {"end": end}, wait=True)
+        record = self._writer.append(END, Description.of({"end": end}), wait=True)
         assert record is not None
         self._writer.seal(record)
         self._ending = None

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recorder.admission import INT64_MAX, as_array, as_index, describe
+from recorder.admission import INT64_MAX, StreamType, as_array, as_index, describe
 from recorder.errors import AmbiguousSpikesError, InputError, StreamShapeError, StreamTypeError
 
 SPIKES = "spikes"
 DENSE, INDICES = "dense", "indices"
+_REAL = np.dtype(np.float64)
 _HOW = (
     "say which: spikes=SpikeIndices(ids, n_neurons=N) or "
     "DataExporter(..., spike_format='indices', n_neurons=N) "
@@ -71,6 +72,22 @@ class SpikeType:
 def is_empty(value: Any) -> bool:
     """Whether ``value`` is a dense spike vector without entries, which says nothing at all."""
     return not isinstance(value, SpikeIndices) and getattr(value, "ndim", 1) == 1 and _length(value) == 0
+
+
+def is_plainly(kind: StreamType | SpikeType | None, value: Any) -> bool:
+    """Whether the first value of a stream is so plain an array or float that it fixes just this kind."""
+    if kind is None:
+        return False
+    if type(value) is not np.ndarray:
+        return (
+            type(value) is float and kind.dtype is _REAL and isinstance(kind, StreamType) and not kind.shape
+        )
+    if value.dtype is not kind.dtype or not value.flags.aligned:
+        return False
+    if isinstance(kind, StreamType):
+        return bool(kind.shape) and value.shape == kind.shape
+    # Integers may have to be told from indices.
+    return value.dtype.kind == "b" and kind.form == DENSE and value.shape == (kind.n_neurons,)
 
 
 def learn_spikes(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.admission import StreamType, admit, admit_key, admit_real, admit_timestep, learn
+from recorder.blocks import blocks_of
 from recorder.dropping import Drops
 from recorder.errors import RowTooLargeError, StreamTypeError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
@@ -25,7 +26,7 @@ from recorder.plan import END, GROUP_ARGUMENTS, HEAD, MAIN, Given, Plan, Stream,
 from recorder.ring.record import ROWS, Record
 from recorder.rowcode import LogFunction, Position, block_views, concurrent_log
 from recorder.sideband import Side, Sideband, admit_side
-from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, learn_spikes
+from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, is_plainly, learn_spikes
 from recorder.writer import Writer
 
 FIRST_BLOCK = 1 << 16
@@ -47,6 +48,8 @@ class StepLog:
         Counts what a full ring's policy lets go.
     expected_rows : int
         Calls of the episode before, by which the first block is sized.
+    expected_kinds : mapping
+        Types of its streams: first values of just these need no closer look.
     install : callable
         Told of every new log function, so that the exporter's ``log`` is always the newest.
     elsewhere : callable
@@ -63,6 +66,7 @@ class StepLog:
         *,
         drops: Drops,
         expected_rows: int,
+        expected_kinds: Mapping[str, StreamType | SpikeType],
         install: Callable[[Callable[..., None]], None],
         elsewhere: Callable[..., None],
         on_new: Callable[[int, Given], None],
@@ -71,6 +75,7 @@ class StepLog:
         self._writer, self._options = writer, options
         self._install, self._elsewhere, self._on_new, self._on_sealed = install, elsewhere, on_new, on_sealed
         self._n_neurons, self._expected, self.drops = n_neurons, expected_rows, drops
+        self._kinds = expected_kinds
         self.plan = Plan()
         self.record: Record | None = None
         self.function: LogFunction | None = None
@@ -163,8 +168,9 @@ class StepLog:
     def roll(self) -> bool:
         """Hand the open block over and open the next; False if there is no room and the policy is to drop."""
         self.seal()
-        tables = self.plan.tables(self._next_budget())
-        self.record = self._writer.append(ROWS, {"streams": self.plan.places()}, tables)
+        blocks = blocks_of(self.plan)
+        described = blocks.described(self.plan, self._next_budget(blocks.row_bytes))
+        self.record = self._writer.append(ROWS, described)
         if self.record is None:
             return False
         self.move(Position(0, [0] * self._sides(), 0, self._dues()))
@@ -283,7 +289,9 @@ class StepLog:
             for key, value in mapping.items():
                 name = f"{group}/{key}"
                 stream = self.plan.streams.get(name) if type(key) is str else None
-                if stream is None:
+                if stream is None and is_plainly(self._kinds.get(name), value):
+                    given[name] = self.new_stream(group, key, self._kinds[name]), value
+                elif stream is None:
                     admit_key(group, key)
                     kind, array = learn(name, step, value, inexact=self.inexact(name))
                     given[name] = self.new_stream(group, key, kind), plain(array)
@@ -306,6 +314,9 @@ class StepLog:
             assert isinstance(stream.kind, SpikeType)
             form = stream.kind.form
         if form != INDICES and is_empty(spikes):
+            return
+        if stream is None and is_plainly(self._kinds.get(SPIKES), spikes):
+            given[SPIKES] = self.new_stream(SPIKES, "", self._kinds[SPIKES]), spikes
             return
         if stream is None:
             kind, array = self.learn_spikes(step, spikes)
@@ -347,12 +358,10 @@ class StepLog:
         self._install(self.function.log)
         self.roll()
 
-    def _next_budget(self) -> int:
+    def _next_budget(self, row_bytes: float) -> int:
         largest = min(LARGEST_BLOCK, self._writer.ring.largest_record // 2)
         if not self._budget:
-            self._budget = (
-                int(self._expected * 1.05 + 8) * int(self.plan.row_bytes + 1) if self._expected else 0
-            )
+            self._budget = int(self._expected * 1.05 + 8) * int(row_bytes + 1) if self._expected else 0
             self._budget = max(FIRST_BLOCK, self._budget)
         else:
             self._budget *= 2

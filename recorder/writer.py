@@ -15,8 +15,7 @@ from recorder.errors import ClosedError, FlightrecError, RingFullError, RowTooLa
 from recorder.h5.sink import Change, Sink
 from recorder.interrupts import deferred
 from recorder.ring.arena import Ring
-from recorder.ring.record import Record, pack_meta, record_bytes
-from recorder.ring.tables import Table
+from recorder.ring.record import Description, Record
 
 logger = logging.getLogger("recorder")
 
@@ -57,9 +56,7 @@ class Writer:
         elif tick is not None:
             threading.Thread(target=self._ticks, args=(tick,), name="flightrec-ticker", daemon=True).start()
 
-    def append(
-        self, kind: int, meta: dict[str, Any], tables: tuple[Table, ...] = (), *, wait: bool = False
-    ) -> Record | None:
+    def append(self, kind: int, described: Description, *, wait: bool = False) -> Record | None:
         """A new record of the ring. None where a full ring means to drop.
 
         Raises
@@ -72,7 +69,7 @@ class Writer:
             The writer had failed.
         """
         self.check()
-        size = record_bytes(tables, len(pack_meta(meta)) + 256 * (1 + len(tables)))
+        size = described.nbytes
         if size > self.ring.largest_record:
             raise RowTooLargeError(
                 "ring",
@@ -80,13 +77,13 @@ class Writer:
                 f"{size} bytes",
                 hint=f"open the recording with ring_bytes={3 * size + 4096} or more",
             )
-        record = self.ring.append(kind, meta, tables)
+        record = self.ring.put(kind, described)
         if record is None and self._thread is None:
             self._write_inline()
-            record = self.ring.append(kind, meta, tables)
+            record = self.ring.put(kind, described)
         if record is None and (wait or self._on_full == WAIT):
             with self._state:
-                while (record := self.ring.append(kind, meta, tables)) is None:
+                while (record := self.ring.put(kind, described)) is None:
                     if self._error is not None or self._thread is None:
                         break
                     self._state.wait(1.0)

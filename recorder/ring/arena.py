@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from recorder.errors import DamagedError
 from recorder.ring.drops import SIZE as DROPS
 from recorder.ring.drops import DropCounts
-from recorder.ring.record import Record, pack_meta, record_bytes
+from recorder.ring.record import Description, Record
 from recorder.ring.tables import Table
 
 _MAGIC = b"FLTRING\0"
@@ -157,15 +157,17 @@ class Ring:
 
     def append(self, kind: int, meta: dict[str, Any], tables: tuple[Table, ...] = ()) -> Record | None:
         """Publish a new record, or return None while there is no room for it."""
-        meta = {**meta, "tables": [table.to_json() for table in tables]}
-        raw = pack_meta(meta)
-        length = record_bytes(tables, len(raw))
+        return self.put(kind, Description.of(meta, tables))
+
+    def put(self, kind: int, described: Description) -> Record | None:
+        """As :meth:`append`."""
+        length = described.nbytes
         offset = self._place(length)
         if offset is None:
             return None
         seq = self.published
         memory = self._bytes[_ARENA + offset : _ARENA + offset + length]
-        record = Record.create(memory, kind, seq, meta, raw, tables)
+        record = Record.create(memory, kind, seq, described)
         self._directory[seq % _ENTRIES] = offset
         self._flying.append((seq, offset))
         self._position = offset + length

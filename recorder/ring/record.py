@@ -21,7 +21,8 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +37,25 @@ _MAGIC = b"FRBK"
 _HEADER = struct.Struct("<4sIQQIIQQ")
 _COUNTERS = 64
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a record says of itself, and so its size; one serves many records, and nobody changes it."""
+
+    meta: dict[str, Any]
+    tables: tuple[Table, ...]
+    raw: bytes
+    nbytes: int
+    """Bytes of such a record."""
+
+    @classmethod
+    def of(cls, meta: dict[str, Any], tables: tuple[Table, ...] = ()) -> Description:
+        """That of a record with these tables."""
+        meta = {**meta, "tables": [table.to_json() for table in tables]}
+        raw = _ENCODE(meta).encode()
+        nbytes = _data_offset(len(tables), len(raw)) + sum(table.nbytes for table in tables)
+        return cls(meta, tables, raw, nbytes)
 
 
 class Record:
@@ -77,17 +97,9 @@ class Record:
         self._memory[32] = 1
 
     @classmethod
-    def create(
-        cls,
-        memory: NDArray[np.uint8],
-        kind: int,
-        seq: int,
-        meta: dict[str, Any],
-        raw_meta: bytes,
-        layout: Sequence[Table],
-    ) -> Record:
+    def create(cls, memory: NDArray[np.uint8], kind: int, seq: int, described: Description) -> Record:
         """Lay a new record out over ``memory``; it is not published by this."""
-        tables = len(layout)
+        tables, raw_meta = len(described.tables), described.raw
         _HEADER.pack_into(
             memory.data, 0, _MAGIC, kind, seq, len(memory), len(raw_meta), zlib.crc32(raw_meta), 0, 2 * tables
         )
@@ -95,7 +107,8 @@ class Record:
         counters[:] = 0
         start = _COUNTERS + 16 * tables
         memory[start : start + len(raw_meta)] = np.frombuffer(raw_meta, np.uint8)
-        return cls(memory, kind, seq, meta, counters, _data_offset(tables, len(raw_meta)), layout)
+        start = _data_offset(tables, len(raw_meta))
+        return cls(memory, kind, seq, described.meta, counters, start, described.tables)
 
     @classmethod
     def open(cls, memory: NDArray[np.uint8], seq: int) -> Record:
@@ -125,16 +138,6 @@ def _described(raw: bytes) -> tuple[dict[str, Any], tuple[Table, ...]]:
     """A description, which short episodes share: nobody changes it."""
     meta = json.loads(raw)
     return meta, tuple(Table.from_json(item) for item in meta.get("tables", ()))
-
-
-def pack_meta(meta: dict[str, Any]) -> bytes:
-    """A description as JSON bytes."""
-    return _ENCODE(meta).encode()
-
-
-def record_bytes(tables: Sequence[Table], meta_len: int) -> int:
-    """Bytes of a record with these tables and a description of this length."""
-    return _data_offset(len(tables), meta_len) + sum(table.nbytes for table in tables)
 
 
 def _data_offset(tables: int, meta_len: int) -> int:
