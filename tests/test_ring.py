@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder import DataExporter, SpikeIndices
 from recorder.errors import DamagedError
 from recorder.ring.arena import Ring
 from recorder.ring.record import ROWS, START
@@ -114,3 +115,23 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(raw[:100])
     with pytest.raises(DamagedError):
         Ring.open(path)
+
+
+def test_a_record_that_is_kept_says_what_stands_in_the_ring(tmp_path: Path) -> None:
+    """The writer takes records as they were put; a repair takes them apart anew."""
+    with DataExporter(
+        "run", tmp_path, {"v": 3, "w": 1}, ring_bytes=1 << 24, precision={"v": 0.5}, n_neurons=4
+    ) as exporter:
+        for _ in range(2):
+            exporter.start_episode()
+            for step in range(5):
+                exporter.log(step, {"v": np.ones(2), "w": 1.5}, SpikeIndices([step % 4], 4), {"x": 1j}, 0.5)
+            exporter.log(5, synapse_id=(1, 2), old_weight=0.0, new_weight=1.0)
+            exporter.log(6, event_type="cue", data={"a": (1, 2)})
+            exporter.end_episode(summary={"list": [1, 2.5], 3: None})
+        ring = exporter._writer.ring
+        again = Ring.open(ring.path)
+        for seq in range(ring.published):
+            assert again.record(seq).meta == ring.record(seq).meta
+        assert ring.published > 5
+        again.close(unlink=False)

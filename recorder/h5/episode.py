@@ -115,7 +115,7 @@ class EpisodeWriter:
         final = self.end is not None
         if final and not self.exists:
             self._remove_from(file)
-            self._lay_out(template)
+            self._lay_out(template, list(self._columns()))
             template.copy_to(file.id, episode_path(self.episode_id))
         if self._left is not None:
             self._write_left(file, *self._left)
@@ -144,12 +144,13 @@ class EpisodeWriter:
 
     def image(self, image: Image) -> None:
         """Become part of ``image``, if it has ended, is not in the file and has few datasets."""
-        if self.end is None or self.exists or len(list(self._columns())) > MOST_DATASETS:
+        columns = list(self._columns())
+        if self.end is None or self.exists or len(columns) > MOST_DATASETS:
             return
-        self._lay_out(image)
+        self._lay_out(image, columns)
         image.end(episode_path(self.episode_id).rpartition("/")[2])
 
-    def _lay_out(self, target: Template | Image) -> None:
+    def _lay_out(self, target: Template | Image, columns: list[Column]) -> None:
         """Lay out an episode that ended before it was in the file: nothing of it will change any more."""
         self.exists = True
         contents = first_attributes(self.episode_id, self.start) | self._last()
@@ -157,12 +158,12 @@ class EpisodeWriter:
         target.group("", {key: value for key, value in contents.items() if key not in large})
         for part in self.parts.values():
             target.group(part.group, part.attributes())
-        columns = [
+        left = [
             column
-            for counter, column in enumerate(self._columns())
+            for counter, column in enumerate(columns)
             if not column.lay_out(target, self.chunking, counter)
         ]
-        self._left = large, columns
+        self._left = large, left
 
     def _write_left(self, file: h5py.File, large: dict[str, bytes], columns: list[Column]) -> None:
         if not (columns or large):
@@ -254,6 +255,8 @@ class EpisodeWriter:
         """
         assert self.end is not None
         lost: dict[str, int] = self.end.get("dropped", {})
+        if not (lost or self.recovering):
+            return {}
         rows = {name: n for part in self.parts.values() for name, n in part.rows().items()}
         before = self._rows_before if self.recovering else rows
         found = {}

@@ -9,9 +9,8 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from h5py import h5f, h5o
@@ -20,8 +19,8 @@ from recorder.h5 import make
 from recorder.h5.memory import in_memory
 
 Key = str | bytes
-Attributes = tuple[tuple[str, Any], ...]
-"""Names and kinds, as :func:`recorder.h5.make.kind_of` tells them."""
+Attributes = tuple[Any, ...]
+"""Name, kind, name, kind …, kinds as :func:`recorder.h5.make.kind_of` tells them."""
 
 _DATASPACE, _LINK_INFO, _DATATYPE, _FILL, _LINK, _LAYOUT = 1, 2, 3, 5, 6, 8
 _GROUP_INFO, _FILTERS, _ATTRIBUTE, _ATTRIBUTE_INFO, _REFERENCES = 10, 11, 12, 21, 22
@@ -33,16 +32,14 @@ _SCALAR = b"\x02\0\0\0"
 _SINGLE_CHUNK = 1
 
 
-@dataclass(frozen=True, slots=True)
-class GroupForm:
+class GroupForm(NamedTuple):
     """A group below the root of the tree, which is the one without a name."""
 
     name: str
     attributes: Attributes
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetForm:
+class DatasetForm(NamedTuple):
     """A dataset of one chunk; ``width`` is the one of its chunk's dimensions in the file."""
 
     path: str
@@ -175,7 +172,7 @@ def _attributes(attributes: Attributes) -> _Pieces:
     if not attributes:
         return []
     pieces = _message(_ATTRIBUTE_INFO, [b"\0\0" + 2 * _NOWHERE], _NOT_SHARED)
-    for key, kind in attributes:
+    for key, kind in zip(attributes[::2], attributes[1::2], strict=True):
         name, described = key.encode() + b"\0", _type_message(kind)
         head = struct.pack("<BBHHHB", 3, 0, len(name), len(described), len(_SCALAR), 0)
         value = [_Open(code) for code in "IQI"] if kind is str else [_Open(f"{kind.itemsize}s")]

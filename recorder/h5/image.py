@@ -110,14 +110,19 @@ class Image:
             h5o.link(h5r.dereference(reference, file.id), group, name, make.unicode())
 
     def _attributes(self, attributes: Mapping[str, Any]) -> Attributes:
-        form = []
+        form: list[Any] = []
         for key, value in attributes.items():
-            content = make.content_of(value)
-            if isinstance(content, str):
-                self._values += self._heap.put(content.encode())
+            if type(value) is str:
+                self._values += self._heap.put(value.encode())
+                form += (key, str)
+                continue
+            content: Any = value if isinstance(value, np.generic) else make.content_of(value)
+            if isinstance(content, bytes):
+                self._values.append(content)
+                form += (key, make.kind_of(content))
             else:
-                self._values.append(content if isinstance(content, bytes) else content.tobytes())
-            form.append((key, make.kind_of(content)))
+                self._values.append(content.tobytes())
+                form += (key, content.dtype)
         return tuple(form)
 
 

@@ -113,6 +113,10 @@ class OverlayFile(io.RawIOBase):
 
     def _fill(self, view: memoryview, start: int) -> None:
         count = len(view)
+        fresh = start - self.old_size
+        if 0 <= fresh <= len(self._fresh) - count and self.error is None:
+            view[:] = memoryview(self._fresh)[fresh : fresh + count]
+            return
         data = os.pread(self.descriptor, count, start)
         view[: len(data)] = data
         view[len(data) :] = bytes(count - len(data))

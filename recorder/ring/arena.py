@@ -64,6 +64,8 @@ class Ring:
         self._directory: NDArray[np.uint64] = self._bytes[_PAGE:_ARENA].view(np.uint64)
         self._position = 0
         self._flying: deque[tuple[int, int]] = deque()
+        self._records: dict[int, Record] = {}
+        """Those of them that were put here, so that they need not be taken apart again."""
 
     @classmethod
     def create(cls, path: Path, arena_bytes: int) -> Ring:
@@ -170,12 +172,16 @@ class Ring:
         record = Record.create(memory, kind, seq, described)
         self._directory[seq % _ENTRIES] = offset
         self._flying.append((seq, offset))
+        self._records[seq] = record
         self._position = offset + length
         self._words[_HEAD // 8] = seq + 1
         return record
 
     def record(self, seq: int) -> Record:
         """A published, unfinished record."""
+        known = self._records.get(seq)
+        if known is not None:
+            return known
         offset = int(self._directory[seq % _ENTRIES])
         if offset >= self.arena_bytes:
             raise DamagedError(f"{self.path}: record {seq} lies outside")
@@ -210,6 +216,7 @@ class Ring:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._records.clear()
             self._bytes = np.empty(0, np.uint8)
             self._words = self._directory = np.empty(0, np.uint64)
             self.drops = DropCounts(self._bytes)
@@ -226,7 +233,7 @@ class Ring:
         finished = self.finished
         flying = self._flying
         while flying and flying[0][0] < finished:
-            flying.popleft()
+            self._records.pop(flying.popleft()[0], None)
         if not flying:
             return 0 if length <= self.arena_bytes else None
         if len(flying) >= _ENTRIES - 1:

@@ -103,12 +103,14 @@ class Column:
 
         False where they are not of that kind: :meth:`create` and :meth:`drain` take any.
         """
-        rows = self.rows
-        if not chunking.outside or not 0 < rows <= self.chunk_rows or 0 in self.shape or self.committed:
+        rows = self.waiting
+        if self.committed or not 0 < rows <= self.chunk_rows or not 0 < rows * self.row_bytes <= LARGEST:
             return False
-        if rows * self.row_bytes > LARGEST:
+        if not chunking.outside:
             return False
-        whole = self._rounded(np.ascontiguousarray(self._take(rows)))
+        pending, self._pending, self.waiting = self._pending, [], 0
+        whole = pending[0] if len(pending) == 1 else np.concatenate(pending)
+        whole = self._rounded(np.ascontiguousarray(whole))
         level = None if chunking.name is None else chunking.level
         target.dataset(self.path, whole, level, chunking.encode_again(whole), self.attributes)
         self.committed, self.counter = rows, counter
