@@ -60,6 +60,34 @@ def test_nothing_is_lost_to_a_kill_after_any_file_operation(tmp_path: Path) -> N
     assert not any(found[mode]["failures"] for mode in found if "kill" in mode or "sweep" in mode)
 
 
+SHORT_ONES = """
+import sys
+from tests.crash.harness import Flight, fly
+seen = 0
+for seed in range(int(sys.argv[1])):
+    options = {"ring_bytes": 1 << 20, "async_write": seed % 3 == 1}
+    options["durability"] = ("process", "fsync")[seed % 5 == 4]
+    verdict = fly(Flight(seed, 0.02 * seed, 0, options, longest=60, way=seed % 4))
+    assert not verdict.error, (seed, verdict)
+    seen += verdict.told["ended"]
+print(seen)
+"""
+
+
+@pytest.mark.usefixtures("each_hot_path")
+def test_short_episodes_laid_out_many_at_a_time_are_each_whole_or_come_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_ONES, "14"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **in_memory()},
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert int(done.stdout) > 0
+
+
 def test_a_folder_that_cannot_be_written_is_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
