@@ -8,7 +8,7 @@
 #include <Python.h>
 #include <stdint.h>
 
-/* What recorder/h5/image.py expects; another number is a build that was left behind by other sources. */
+/* What recorder/h5/seal.py expects; another number is a build that was left behind by other sources. */
 #define INTERFACE 1
 
 #define ROTATE(x, k) (((x) << (k)) | ((x) >> (32 - (k))))

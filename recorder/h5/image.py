@@ -1,12 +1,13 @@
 """Ended episodes as bytes of the file, laid out here; HDF5 makes nothing but the link to each.
 
-Where the checksums are compiled; else, and for all other episodes, there is :mod:`recorder.h5.template`.
+For all other episodes there is :mod:`recorder.h5.template`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import h5py
@@ -19,26 +20,10 @@ from recorder.h5 import make
 from recorder.h5.frame import Attributes, DatasetForm, GroupForm, frame_of, width_of
 from recorder.h5.heap import Heap
 from recorder.h5.memory import in_memory
-from recorder.hotpath import COMPILED, HOT_PATH
-
-INTERFACE = 1
-"""What ``_seal.c`` calls itself."""
+from recorder.h5.seal import seal, seal_together
 
 MOST_DATASETS = 64
 """Datasets of an episode that is laid out here; each is a link in a group's header."""
-
-
-def _compiled() -> Callable[[bytearray, bytes], None] | None:
-    if HOT_PATH != COMPILED:
-        return None
-    try:
-        from recorder import _seal
-    except ImportError:
-        return None
-    return _seal.seal if _seal.INTERFACE == INTERFACE else None
-
-
-_seal = _compiled()
 
 
 class Image:
@@ -46,8 +31,6 @@ class Image:
 
     It takes what a :class:`recorder.h5.template.Template` takes.
     """
-
-    available = _seal is not None
 
     def __init__(self, base: int) -> None:
         self.data = bytearray()
@@ -57,6 +40,7 @@ class Image:
         self._datasets: list[DatasetForm] = []
         self._values: list[Any] = []
         self._roots: list[tuple[bytes, int]] = []
+        self._unsealed: list[tuple[int, int]] = []
 
     def group(self, name: str, attributes: Mapping[str, Any]) -> None:
         """A group below the root, or the root itself where ``name`` is empty, which is said first."""
@@ -82,11 +66,14 @@ class Image:
 
     def end(self, name: str) -> None:
         """The episode of this name is whole."""
-        assert _seal is not None
         frame = frame_of(tuple(self._groups), tuple(self._datasets))
         start = self._base + len(self.data)
         headers = frame.filled(self._values, start)
-        _seal(headers, frame.lengths)
+        if seal is not None:
+            seal(headers, frame.lengths)
+        else:
+            lengths = np.frombuffer(frame.lengths, "<u4").tolist()
+            self._unsealed += zip(accumulate(lengths, initial=len(self.data)), lengths, strict=False)
         self.data += headers
         self._roots.append((name.encode(), start))
         for said in (self._groups, self._datasets, self._values):
@@ -95,6 +82,8 @@ class Image:
     def finish(self) -> bytearray:
         """All of it."""
         self._heap.finish()
+        if self._unsealed:
+            seal_together(self.data, self._unsealed)
         return self.data
 
     def link(self, file: h5py.File) -> None:

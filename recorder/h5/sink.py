@@ -18,6 +18,7 @@ from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.image import Image
 from recorder.h5.live import LiveFile
+from recorder.h5.seal import worth_it
 from recorder.h5.template import Template
 from recorder.h5.transaction import transaction
 from recorder.ring.record import END, ROWS, START, Record
@@ -123,7 +124,7 @@ class Sink:
                 image.link(file)
             restructure(file, ended, self.episode, self._template)
 
-        self.change(change, ahead if ended and Image.available else None)
+        self.change(change, ahead if worth_it(len(ended)) else None)
 
     def _stream(self, episode: EpisodeWriter) -> None:
         if self._live is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shutil
@@ -20,10 +21,9 @@ from recorder import DataExporter, SpikeIndices
 from recorder.h5.frame import Frame, GroupForm
 from recorder.h5.heap import Heap
 from recorder.h5.image import Image
+from recorder.h5.seal import seal, seal_together
 from recorder.h5.superblock import lookup3
 from recorder.h5.verify import verify
-
-pytestmark = pytest.mark.skipif(not Image.available, reason="the checksums are not compiled")
 
 _TIMES = ("start_time", "end_time", "timestamp")
 _GROUPS = ("neural", "spikes", "behavior", "reward", "weights", "events", "static", "final", "summary")
@@ -84,13 +84,23 @@ def record(folder: Path, episodes: list[dict[str, Any]], **options: Any) -> Path
     return exporter.h5_path
 
 
+@pytest.fixture(params=["compiled", "by NumPy"], autouse=True)
+def each_seal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test with either way of sealing headers."""
+    monkeypatch.setattr("recorder.h5.sink.worth_it", lambda episodes: episodes > 0)
+    if request.param == "by NumPy":
+        monkeypatch.setattr("recorder.h5.image.seal", None)
+    elif seal is None:
+        pytest.skip("not compiled: python setup.py build_ext --inplace")
+
+
 def both(
     folder: Path, monkeypatch: pytest.MonkeyPatch, episodes: list[dict[str, Any]], **options: Any
 ) -> tuple[Path, Path]:
     """The same recording laid out here, and by HDF5."""
     ours = record(folder, episodes, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(Image, "available", False)
+        patch.setattr("recorder.h5.sink.worth_it", lambda _: False)
         return ours, record(folder, episodes, **options)
 
 
@@ -123,7 +133,7 @@ def descriptions(path: Path) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     episodes=st.lists(shapes, min_size=1, max_size=6),
     repeats=st.integers(1, 4),
@@ -217,16 +227,21 @@ def test_hdf5_changes_what_was_laid_out(tmp_path: Path) -> None:
 
 
 def test_each_block_is_sealed_with_hdf5s_checksum() -> None:
-    from recorder import _seal
-
-    blocks = [os.urandom(size) for size in (0, 1, 3, 4, 8, 11, 12, 13, 24, 25, 900)]
-    out = bytearray(b"".join(block + b"\0\0\0\0" for block in blocks))
-    lengths = np.array([len(block) + 4 for block in blocks], np.uint32)
-    _seal.seal(out, lengths)
-    assert out == b"".join(block + lookup3(block).to_bytes(4, "little") for block in blocks)
-    for wrong in (lengths[:-1], lengths + 1, lengths[:1] * 0, [2**32 - 1]):
-        with pytest.raises(ValueError, match="lengths"):
-            _seal.seal(out, np.array(wrong, np.uint32))
+    blocks = [os.urandom(size) for size in (1, 3, 4, 8, 11, 12, 13, 24, 25, 900)] * 3
+    unsealed = bytearray(b"".join(block + b"\0\0\0\0" for block in blocks))
+    expected = b"".join(block + lookup3(block).to_bytes(4, "little") for block in blocks)
+    lengths = [len(block) + 4 for block in blocks]
+    starts = itertools.accumulate(lengths, initial=0)
+    together = unsealed.copy()
+    seal_together(together, list(zip(starts, lengths, strict=False)))
+    assert together == expected
+    if seal is not None:
+        packed = np.array(lengths, np.uint32)
+        seal(unsealed, packed)
+        assert unsealed == expected
+        for wrong in (packed[:-1], packed + 1, packed[:1] * 0, [2**32 - 1]):
+            with pytest.raises(ValueError, match="lengths"):
+                seal(unsealed, np.array(wrong, np.uint32))
 
 
 def test_texts_of_every_length_come_back(tmp_path: Path) -> None:
