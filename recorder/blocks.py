@@ -7,7 +7,7 @@ from typing import Any
 from recorder.plan import Plan
 from recorder.ring.record import Description
 
-MOST_KEPT = 64
+MOST_KEPT = 16
 """Plans, and blocks of each."""
 
 

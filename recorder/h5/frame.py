@@ -63,7 +63,7 @@ class _Open(str):
 
 
 _Pieces = list[Any]
-"""Bytes, and what is left open."""
+"""Bytes, and what is left open. Nobody changes such a list: it may be kept."""
 
 
 class Frame:
@@ -78,7 +78,11 @@ class Frame:
     """
 
     def __init__(self, groups: tuple[GroupForm, ...], datasets: tuple[DatasetForm, ...]) -> None:
-        headers = [(group.name, _group(group, groups, datasets)) for group in groups]
+        below: dict[str, list[str]] = {group.name: [] for group in groups}
+        below[""] = [group.name for group in groups if group.name]
+        for dataset in datasets:
+            below[dataset.path.partition("/")[0]].append(dataset.path)
+        headers = [(group.name, _group(group, tuple(below[group.name]))) for group in groups]
         headers += [(dataset.path, _dataset(dataset)) for dataset in datasets]
         sizes = [_size(pieces) for _, pieces in headers]
         self.size, self.lengths = sum(sizes), struct.pack(f"<{len(sizes)}I", *sizes)
@@ -87,7 +91,10 @@ class Frame:
         self._arguments: list[Any] = []
         self._open: list[int] = []
         self._addresses: list[tuple[int, int]] = []
-        codes = [self._add(piece, places) for piece in _merged(pieces for _, pieces in headers)]
+        codes = [
+            self._add(piece, places)
+            for piece in _merged(itertools.chain.from_iterable(pieces for _, pieces in headers))
+        ]
         self._struct = struct.Struct("<" + "".join(codes))
 
     def filled(self, values: list[Any], start: int) -> bytearray:
@@ -130,11 +137,8 @@ def width_of(shape: tuple[int, ...], itemsize: int) -> str:
     return "B" if most < 1 << 8 else "H" if most < 1 << 16 else "I"
 
 
-def _group(group: GroupForm, groups: tuple[GroupForm, ...], datasets: tuple[DatasetForm, ...]) -> _Pieces:
-    if group.name:
-        paths = [dataset.path for dataset in datasets if dataset.path.startswith(group.name + "/")]
-    else:
-        paths = [other.name for other in groups if other.name]
+@lru_cache(maxsize=256)
+def _group(group: GroupForm, paths: tuple[str, ...]) -> _Pieces:
     pieces = _message(_LINK_INFO, [b"\0\0" + 2 * _NOWHERE])
     limits = struct.pack("<BBHH", 0, 1, len(paths), 0) if len(paths) > _COMPACT_LINKS else b"\0\0"
     pieces += _message(_GROUP_INFO, [limits], _CONSTANT)
@@ -148,6 +152,7 @@ def _group(group: GroupForm, groups: tuple[GroupForm, ...], datasets: tuple[Data
     return _header(pieces, struct.pack("<HH", make.IN_HEADER, 0))
 
 
+@lru_cache(maxsize=256)
 def _dataset(form: DatasetForm) -> _Pieces:
     rest, rank = form.row, 1 + len(form.row)
     others = struct.pack(f"<{len(rest)}Q", *rest)
@@ -173,11 +178,16 @@ def _attributes(attributes: Attributes) -> _Pieces:
         return []
     pieces = _message(_ATTRIBUTE_INFO, [b"\0\0" + 2 * _NOWHERE], _NOT_SHARED)
     for key, kind in zip(attributes[::2], attributes[1::2], strict=True):
-        name, described = key.encode() + b"\0", _type_message(kind)
-        head = struct.pack("<BBHHHB", 3, 0, len(name), len(described), len(_SCALAR), 0)
-        value = [_Open(code) for code in "IQI"] if kind is str else [_Open(f"{kind.itemsize}s")]
-        pieces += _message(_ATTRIBUTE, [head + name + described + _SCALAR, *value])
+        pieces += _attribute(key, kind)
     return pieces
+
+
+@lru_cache(maxsize=256)
+def _attribute(key: str, kind: Any) -> _Pieces:
+    name, described = key.encode() + b"\0", _type_message(kind)
+    head = struct.pack("<BBHHHB", 3, 0, len(name), len(described), len(_SCALAR), 0)
+    value = [_Open(code) for code in "IQI"] if kind is str else [_Open(f"{kind.itemsize}s")]
+    return _message(_ATTRIBUTE, [head + name + described + _SCALAR, *value])
 
 
 def _message(code: int, content: _Pieces, flags: int = 0) -> _Pieces:
@@ -189,7 +199,7 @@ def _header(messages: _Pieces, phases: bytes) -> _Pieces:
     exponent = 0 if size < 1 << 8 else 1 if size < 1 << 16 else 2
     flags = exponent | (0x10 if phases else 0)
     head = b"OHDR" + bytes([2, flags]) + phases + size.to_bytes(1 << exponent, "little")
-    return [head, *messages, b"\0\0\0\0"]
+    return list(_merged([head, *messages, b"\0\0\0\0"]))
 
 
 def _size(pieces: _Pieces) -> int:
@@ -202,9 +212,9 @@ def _bytes_of(piece: Any) -> int:
     return 8 if isinstance(piece, _Address) else struct.calcsize("<" + piece)
 
 
-def _merged(headers: Iterable[_Pieces]) -> Iterator[Any]:
+def _merged(pieces: Iterable[Any]) -> Iterator[Any]:
     constant = b""
-    for piece in itertools.chain.from_iterable(headers):
+    for piece in pieces:
         if isinstance(piece, bytes):
             constant += piece
             continue
@@ -218,6 +228,9 @@ def _merged(headers: Iterable[_Pieces]) -> Iterator[Any]:
 @lru_cache(maxsize=128)
 def _type_message(kind: Any) -> bytes:
     """HDF5's own description of a type, from a file in memory that has nothing but it."""
+    if kind is not str and kind.kind == "S" and kind.itemsize > 1 and not kind.metadata:
+        # Documents, nearly each of another length, which is the last thing that is said of them.
+        return _type_message(np.dtype("S1"))[:-4] + struct.pack("<I", kind.itemsize)
     described = make.text_type() if kind is str else make.type_of(kind)
     file = in_memory()
     try:
