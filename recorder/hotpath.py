@@ -1,6 +1,7 @@
 """Which code is the body of ``log()``: the compiled module where it was built, else generated Python.
 
-Both do the same (the tests run against both), so a recording does not depend on it. The environment
+Both do the same (the tests run against both), so a recording does not depend on it; neither does it on
+whether headers are sealed by compiled code (``h5/seal.py``), which goes with this. The environment
 variable ``FLIGHTREC_HOT_PATH`` chooses: ``python``, ``compiled`` (an ImportError where it was not built), or
 ``auto``, which is the default.
 """
