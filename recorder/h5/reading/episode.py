@@ -52,6 +52,7 @@ class StoredEpisode:
         self.cache: dict[Any, Any] = {}
         self._known = known or KnownTimesteps()
         self._datasets: dict[str, Any] = {}
+        self._groups: dict[str, Any] = {}
         self._addresses: set[int] = set()
         self._committed = self._counters()
         self.kept = KeptChunks(file) if self._committed is None else None
@@ -73,11 +74,15 @@ class StoredEpisode:
         return attributes(self.group)
 
     def subgroup(self, path: str) -> Any | None:
-        """A group below the episode, or None."""
-        item = self.group
-        for name in path.split("/"):
-            item = None if item is None else child_group(item, name)
-        return item
+        """A group below the episode, or None; kept for the next call."""
+        if path not in self._groups:
+            above, _, name = path.rpartition("/")
+            group = self.subgroup(above) if above else self.group
+            found = None if group is None else child_group(group, name)
+            if found is None:
+                return None
+            self._groups[path] = found
+        return self._groups[path]
 
     def keys(self, path: str) -> list[str]:
         """Names of the datasets in a group below the episode, sorted; [] without that group."""
