@@ -2,6 +2,9 @@
 
 from setuptools import Extension, setup
 
+FLAGS = ["-std=c11", "-O2", "-fvisibility=hidden"]
+NATIVE = "recorder/format/native"
+
 try:
     import numpy
 except ImportError:  # built without isolation, and without NumPy: the Python path does it all
@@ -12,7 +15,7 @@ else:
             "recorder._hotpath",
             ["recorder/_hotpath.c"],
             include_dirs=[numpy.get_include()],
-            extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
+            extra_compile_args=FLAGS,
             optional=True,
         ),
         Extension(
@@ -24,7 +27,16 @@ else:
         Extension(
             "recorder._seal",
             ["recorder/_seal.c"],
-            extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
+            extra_compile_args=FLAGS,
+            optional=True,
+        ),
+        Extension(
+            "recorder.format._native",
+            [f"{NATIVE}/{name}.c" for name in ("module", "deflate", "huffman", "planes", "cells", "pool")],
+            depends=[f"{NATIVE}/{name}.h" for name in ("deflate", "huffman", "planes", "cells", "pool")],
+            include_dirs=[numpy.get_include()],
+            extra_compile_args=[*FLAGS, "-pthread"],
+            extra_link_args=["-pthread"],
             optional=True,
         ),
     ]

@@ -24,7 +24,7 @@ call by their identity. An error of gather that rowcode.FALL_BACK names means th
 #include <structmember.h>
 
 /* Raised with every change of what the Python side and this file say to each other: a stale build is not used. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 enum { TIMESTEP, NEURAL, SPIKES, BEHAVIOR, REWARD, ARGUMENTS };
 static const char *const NAMES[ARGUMENTS] = {"timestep", "neural_state", "spikes", "behavior", "reward"};
@@ -736,6 +736,111 @@ static PyTypeObject LogType = {
     .tp_members = log_members,
 };
 
+/* ---- the one function that a program may keep while plans change ---- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *target, *wrapped;
+} Front;
+
+static PyObject *front_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *keywords)
+{
+    /* Held: what is called may aim elsewhere. */
+    PyObject *target = ((Front *)callable)->target, *result;
+    if (target == NULL) {
+        PyErr_SetString(PyExc_ReferenceError, "this log function was collected");
+        return NULL;
+    }
+    Py_INCREF(target);
+    if (Py_TYPE(target) == &LogType)
+        result = log_call(target, args, flags, keywords);
+    else
+        result = PyObject_Vectorcall(target, args, flags, keywords);
+    Py_DECREF(target);
+    return result;
+}
+
+static PyObject *front_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
+{
+    PyObject *wrapped;
+    if (!PyArg_ParseTuple(args, "O", &wrapped))
+        return NULL;
+    Front *self = (Front *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->vectorcall = front_call;
+        self->target = Py_NewRef(wrapped);
+        self->wrapped = Py_NewRef(wrapped);
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *front_aim(Front *self, PyObject *target)
+{
+    PyObject *before = self->target;
+    self->target = Py_NewRef(target);
+    Py_XDECREF(before);
+    Py_RETURN_NONE;
+}
+
+static PyObject *front_doc(Front *self, void *Py_UNUSED(closure))
+{
+    if (self->wrapped == NULL)
+        Py_RETURN_NONE;
+    return PyObject_GetAttrString(self->wrapped, "__doc__");
+}
+
+static int front_traverse(Front *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->target);
+    Py_VISIT(self->wrapped);
+    return 0;
+}
+
+static int front_clear(Front *self)
+{
+    Py_CLEAR(self->target);
+    Py_CLEAR(self->wrapped);
+    return 0;
+}
+
+static void front_dealloc(Front *self)
+{
+    PyObject_GC_UnTrack(self);
+    front_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef front_methods[] = {
+    {"aim", (PyCFunction)front_aim, METH_O, "Have calls go to this function from now on."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef front_members[] = {
+    {"__wrapped__", T_OBJECT_EX, offsetof(Front, wrapped), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef front_getters[] = {
+    {"__doc__", (getter)front_doc, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyTypeObject FrontType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "recorder._hotpath.Front",
+    .tp_basicsize = sizeof(Front),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Front, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_new = front_new,
+    .tp_traverse = (traverseproc)front_traverse,
+    .tp_clear = (inquiry)front_clear,
+    .tp_dealloc = (destructor)front_dealloc,
+    .tp_methods = front_methods,
+    .tp_members = front_members,
+    .tp_getset = front_getters,
+};
+
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "recorder._hotpath",
@@ -745,7 +850,7 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__hotpath(void)
 {
-    if (PyArray_ImportNumPyAPI() < 0 || PyType_Ready(&LogType) < 0)
+    if (PyArray_ImportNumPyAPI() < 0 || PyType_Ready(&LogType) < 0 || PyType_Ready(&FrontType) < 0)
         return NULL;
     for (int n = 0; n < ARGUMENTS; n++)
         if (names[n] == NULL && (names[n] = PyUnicode_InternFromString(NAMES[n])) == NULL)
@@ -753,7 +858,8 @@ PyMODINIT_FUNC PyInit__hotpath(void)
     PyObject *made = PyModule_Create(&module);
     if (made != NULL
         && (PyModule_AddIntConstant(made, "INTERFACE", INTERFACE) < 0
-            || PyModule_AddObjectRef(made, "Log", (PyObject *)&LogType) < 0))
+            || PyModule_AddObjectRef(made, "Log", (PyObject *)&LogType) < 0
+            || PyModule_AddObjectRef(made, "Front", (PyObject *)&FrontType) < 0))
         Py_CLEAR(made);
     return made;
 }

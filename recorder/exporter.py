@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from recorder.h5.sink import Sink
 from recorder.h5.skeleton import finish
 from recorder.h5.tree import put_encoded
 from recorder.handle import Episode
+from recorder.hotpath import front
 from recorder.meter import Meter
 from recorder.options import FSYNC, RecordingOptions
 from recorder.plan import Given, arguments_of
@@ -135,6 +137,9 @@ class DataExporter(Recording):
         self._kinds: dict[str, Any] = {}
         self._snapshot: Any = None
         self._direct = type(self).log is DataExporter.log
+        self._front = front(self.log) if self._direct else None
+        if self._front is not None:
+            self.__dict__["log"] = self._front
         self._meter = Meter(options.progress, options.experiment_name)
         self._lock = RecordingLock(self.h5_path)
         try:
@@ -287,7 +292,7 @@ class DataExporter(Recording):
             expected_rows=self._expected_rows,
             expected_kinds=self._kinds,
             install=self._install,
-            elsewhere=self.log,
+            elsewhere=partial(DataExporter.log, self),
             on_new=self._on_new,
             on_sealed=self._meter.add,
         )
@@ -350,11 +355,16 @@ class DataExporter(Recording):
 
     def _install(self, function: Callable[..., None]) -> None:
         # An instance attribute saves the bound method and one call; a subclass that has its own log keeps it.
-        if self._direct:
+        if self._front is not None:
+            self._front.aim(function)
+        elif self._direct:
             self.__dict__["log"] = function
 
     def _uninstall(self) -> None:
-        self.__dict__.pop("log", None)
+        if self._front is not None:
+            self._front.aim(self._front.__wrapped__)
+        else:
+            self.__dict__.pop("log", None)
 
     def _call_in(self) -> None:
         """From the writer's thread: have the next log() look at errors and hand its block over."""

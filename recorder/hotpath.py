@@ -8,33 +8,30 @@ variable ``FLIGHTREC_HOT_PATH`` chooses: ``python``, ``compiled`` (an ImportErro
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from typing import Any
 
 from recorder import rowcode
+from recorder.format.native import COMPILED, PYTHON, wanted
 from recorder.rowcode import LogFunction
 
-AUTO, COMPILED, PYTHON = "auto", "compiled", "python"
-VARIABLE = "FLIGHTREC_HOT_PATH"
-INTERFACE = 1
+INTERFACE = 2
 """What ``_hotpath.c`` calls itself; another number is a build that was left behind by other sources."""
 
 
-def choose(wanted: str) -> tuple[str, Callable[..., LogFunction]]:
+def choose(choice: str) -> tuple[str, Callable[..., LogFunction]]:
     """The path's name and its ``generate``; see :func:`recorder.rowcode.generate`.
 
     Raises
     ------
     ImportError
-        ``"compiled"`` where it was not built, or a path that there is not.
+        ``"compiled"`` where it was not built.
     """
-    if wanted not in (AUTO, COMPILED, PYTHON):
-        raise ImportError(f"{VARIABLE} is {wanted!r}, and not one of {AUTO!r}, {COMPILED!r} or {PYTHON!r}")
-    if wanted != PYTHON:
+    if choice != PYTHON:
         try:
             return COMPILED, _compiled()
         except ImportError:
-            if wanted == COMPILED:
+            if choice == COMPILED:
                 raise
     return PYTHON, rowcode.generate
 
@@ -51,4 +48,16 @@ def _compiled() -> Callable[..., LogFunction]:
     return generate
 
 
-HOT_PATH, generate = choose(os.environ.get(VARIABLE, AUTO))
+def front(log: Callable[..., None]) -> Any:
+    """A function that calls ``log`` until its ``aim(function)`` says otherwise; None where none is compiled.
+
+    A program that keeps ``exporter.log`` in a variable keeps this, and with it the newest log function.
+    """
+    if HOT_PATH != COMPILED:
+        return None
+    from recorder import _hotpath
+
+    return _hotpath.Front(log)
+
+
+HOT_PATH, generate = choose(wanted())

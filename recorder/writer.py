@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recorder.errors import ClosedError, FlightrecError, RingFullError, RowTooLargeError, WriteError
+from recorder.format.native import MODULE, THREADS
 from recorder.h5.sink import Change, Sink
 from recorder.interrupts import deferred
 from recorder.ring.arena import Ring
@@ -20,6 +21,9 @@ from recorder.ring.record import Description, Record
 logger = logging.getLogger("recorder")
 
 WAIT, RAISE, DROP = "wait", "raise", "drop"
+
+AHEAD = MODULE is not None and THREADS > 0
+"""Whether blocks are encoded by threads while the next one is filled."""
 
 ENOUGH = 1 << 22
 """Bytes of sealed records that are worth a write on the caller's thread: a block, or many short episodes."""
@@ -38,8 +42,7 @@ class Writer:
         self.ring, self._sink, self._on_full = ring, sink, on_full
         self._lock: Any = threading.RLock()
         self._state = threading.Condition(self._lock)
-        self._sealed = 0
-        self._held = 0
+        self._sealed = self._begun = self._held = 0
         self._error: BaseException | None = None
         self._closing = False
         self._requests: list[_Request] = []
@@ -110,7 +113,8 @@ class Writer:
         self._held += max(record.used, record.length // 3)
         enough = self._tick is not None or self._held >= min(ENOUGH, self.ring.largest_record)
         if self._thread is None and enough and not followed:
-            self._write_inline()
+            # While threads encode this, the next block is filled; who reads along must not wait for that.
+            self._write_inline(ahead=AHEAD and self._tick is None)
 
     def change(self, change: Change) -> None:
         """One structural change, after everything that was sealed before; its own errors are raised here."""
@@ -234,24 +238,32 @@ class Writer:
         while not self._closed.wait(tick):
             self.on_attention()
 
-    def _write_inline(self) -> None:
+    def _write_inline(self, *, ahead: bool = False) -> None:
         self._held = 0
         with deferred():
             try:
-                self._write(self._sealed)
+                self._write(self._sealed, ahead=ahead)
             except BaseException as error:
                 # Half a block may be in the file. The ring has all of it.
                 self._fail(error)
                 self.check()
 
-    def _write(self, sealed: int) -> None:
+    def _write(self, sealed: int, *, ahead: bool = False) -> None:
         with self.busy:
+            self._land()
             # Within: another thread, which closes the recording while this one logs, may have written them.
             first = self.ring.finished
             if first >= sealed:
                 return
-            state = self._sink.apply(self.ring.record(seq) for seq in range(first, sealed))
-            self.ring.finish(sealed, state)
+            self._sink.begin(self.ring.record(seq) for seq in range(first, sealed))
+            self._begun = sealed
+            if not ahead:
+                self._land()
+
+    def _land(self) -> None:
+        """Store what is being encoded."""
+        if self._begun > self.ring.finished:
+            self.ring.finish(self._begun, self._sink.end())
 
     def _fail(self, error: BaseException) -> None:
         self._error = error

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from recorder import hotpath
+from recorder.format import native
 
 HOT_PATHS = (hotpath.PYTHON, hotpath.COMPILED)
 
@@ -23,15 +24,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "flightrec"))
 
 @pytest.fixture
 def use_hot_path(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Take ``"python"`` or ``"compiled"`` for the body of log(), in this process and in those it starts."""
+    """Take ``"python"`` or ``"compiled"`` for log() and encoders, here and in processes that are started."""
 
     def use(path: str) -> None:
         try:
             _, generate = hotpath.choose(path)
+            native.load(path)
         except ImportError as error:
             pytest.skip(f"{error}: python setup.py build_ext --inplace")
+        monkeypatch.setenv(native.VARIABLE, path)
         monkeypatch.setattr("recorder.steplog.generate", generate)
-        monkeypatch.setenv(hotpath.VARIABLE, path)
+        monkeypatch.setattr(native, "MODULE", native.load(path))
+        if path == native.PYTHON:
+            monkeypatch.setattr("recorder.exporter.front", lambda _: None)
 
     return use
 

@@ -184,13 +184,13 @@ class Gate:
         import threading
 
         self.open = threading.Event()
-        real = Sink.apply
+        real = Sink.begin
 
-        def waiting(sink: Sink, records: Any) -> bytes:
+        def waiting(sink: Sink, records: Any) -> None:
             self.open.wait(60)
-            return real(sink, records)
+            real(sink, records)
 
-        monkeypatch.setattr(Sink, "apply", waiting)
+        monkeypatch.setattr(Sink, "begin", waiting)
 
 
 def test_a_full_ring_drops_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_an_error_of_the_writer_reaches_the_next_call_once(tmp_path: Path, threa
     exporter = DataExporter("run", tmp_path, ring_bytes=1 << 20, async_write=threaded)
     exporter.start_episode()
     exporter.log(0, behavior={"x": 0.0})
-    failing = mock.patch.object(Sink, "apply", side_effect=OSError(28, "No space left on device"))
+    failing = mock.patch.object(Sink, "end", side_effect=OSError(28, "No space left on device"))
     with failing, pytest.raises(WriteError, match="flightrec repair") as caught:
         for t in range(1, 1_000_000):
             exporter.log(t, behavior={"x": float(t)})
@@ -401,7 +401,7 @@ def test_thousands_of_short_episodes(tmp_path: Path) -> None:
 def test_short_episodes_are_written_many_at_a_time(tmp_path: Path) -> None:
     with (
         DataExporter("run", tmp_path, validate_data=False) as exporter,
-        mock.patch.object(Sink, "apply", autospec=True, side_effect=Sink.apply) as applied,
+        mock.patch.object(Sink, "end", autospec=True, side_effect=Sink.end) as applied,
     ):
         for _ in range(200):
             exporter.start_episode()

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from loaders import ExperimentLoader
-from recorder import ConcurrentLogError, DataExporter, SpikeIndices, hotpath
+from recorder import ClosedError, ConcurrentLogError, DataExporter, NoEpisodeError, SpikeIndices, hotpath
+from recorder.format import native
 
 STEADY: dict[str, Any] = {
     "neural_state": {"v": np.arange(4.0)},
@@ -34,7 +35,7 @@ def chosen(path: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, hotpath.VARIABLE: path},
+        env={**os.environ, native.VARIABLE: path},
     )
 
 
@@ -226,7 +227,7 @@ def test_nothing_is_kept_of_a_call(exporter: DataExporter) -> None:
 
 def test_an_episode_that_is_dropped_is_collected(exporter: DataExporter) -> None:
     steps = weakref.ref(exporter._steps)
-    held = exporter.log
+    held = exporter._steps.function.log
     exporter.end_episode()
     exporter._ending = None
     gc.collect()
@@ -278,3 +279,25 @@ def test_memory_that_is_too_small_is_refused(use_hot_path: Callable[[str], None]
             )
     log(8, behavior={"x": 3.5})
     assert counts.tolist() == [2, 0]
+
+
+@pytest.mark.usefixtures("each_hot_path")
+def test_a_log_that_is_kept_is_the_newest_one(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path) as exporter:
+        log = exporter.log
+        assert list(inspect.signature(log).parameters)[:2] == ["timestep", "neural_state"]
+        assert "Log one timestep's data" in (log.__doc__ or "")
+        with pytest.raises(NoEpisodeError):
+            log(0, behavior={"x": 0.0})
+        for episode in range(2):
+            exporter.start_episode()
+            for t in range(3):
+                log(t, behavior={"x": float(t + episode)})
+            log(3, behavior={"x": 3.0, "y": 1})
+            exporter.end_episode()
+            with pytest.raises(NoEpisodeError):
+                log(4, behavior={"x": 4.0})
+    with pytest.raises(ClosedError):
+        log(0)
+    with ExperimentLoader(exporter.h5_path) as loader:
+        assert loader.get_episode(1).get_behavior()["x"].tolist() == [1.0, 2.0, 3.0, 3.0]

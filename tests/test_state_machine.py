@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from recorder import DataExporter, DuplicateError, FlightrecError, NoEpisodeError, hotpath, repair
+from recorder.format import native
 from tests.killed import as_killed
 from tests.model import FORMS, NEURONS, RATES, Episode, Model, call_of
 from tests.model_reading import check_committed, check_recording
@@ -59,7 +60,7 @@ class Recordings(RuleBasedStateMachine):
         enough=st.sampled_from([1, 5000, 1 << 22]),
         chunk=st.sampled_from([1, 7, 1000]),
         compression=st.sampled_from(["gzip", None]),
-        path=st.sampled_from([hotpath.PYTHON, hotpath.AUTO]),
+        path=st.sampled_from([hotpath.PYTHON, native.AUTO]),
     )
     def open(
         self, threaded: bool, block: int, enough: int, chunk: int, compression: str | None, path: str

@@ -1,18 +1,22 @@
 """Chunk filters outside HDF5: shuffled, deflated bytes that HDF5's own filters read back.
 
 The table ``CODECS`` is where a codec is added: a name (HDF5's filter pipeline of it stands in
-``h5/keywords.py``) and a function from a chunk's byte planes to compressed bytes.
+``h5/keywords.py``) and a function from a chunk's byte planes to compressed bytes. ``gzip`` at usual levels
+is done by ``native/deflate.c`` where that was built, by threads that never wait for the interpreter.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recorder.format import native
 
 _isal: Any
 try:
@@ -40,6 +44,7 @@ _EMPTY, _NOISE = 0.05, 7.2
 _SAMPLES = 1024
 _PROBE = 4096
 _FASTEST_WITH_ISAL = 7
+_NATIVE_LEVELS, _NATIVE_BYTES = 5, 1 << 31
 
 
 def planes_of(chunk: NDArray[Any]) -> Planes:
@@ -101,9 +106,58 @@ def inflate(data: bytes, size: int) -> bytes:
 CODECS: dict[str, Codec] = {"gzip": deflate}
 """Filters applied outside HDF5, on any thread; all others run in HDF5's own pipeline."""
 
+Stored = tuple[Any, int]
+"""A chunk's bytes as they are stored (an object with a buffer), and its filter mask."""
 
-def encode_chunk(chunk: NDArray[Any], codec: str, level: int) -> tuple[Any, int]:
+
+def encode_chunk(chunk: NDArray[Any], codec: str, level: int) -> Stored:
     """A whole chunk as HDF5 stores it, and its filter mask; stored raw where it would not shrink."""
+    return begin_chunk([chunk], len(chunk), codec, level, later=False)()
+
+
+def begin_chunk(
+    parts: Sequence[NDArray[Any]], rows: int, codec: str, level: int, *, later: bool = True
+) -> Callable[[], Stored]:
+    """Begin to encode a chunk of so many rows, and return the function that waits for it.
+
+    Parameters
+    ----------
+    parts : sequence of arrays
+        The first rows, each ``(rows, ...)``, of one dtype and shape; the rest is zeros. They must stay as
+        they are until the function has returned.
+    later : bool
+        Leave it to the threads of :func:`start`, where there are any and the encoder is compiled; else it is
+        done here and now.
+    """
+    first = parts[0]
+    row_bytes = first.dtype.itemsize * math.prod(first.shape[1:])
+    compiled = codec == "gzip" and 0 < level <= _NATIVE_LEVELS and 0 < rows * row_bytes < _NATIVE_BYTES
+    if native.MODULE is not None and compiled:
+        packed = tuple(part if part.ndim == 1 else np.ascontiguousarray(part) for part in parts)
+        made = native.MODULE.encode(
+            packed, rows, row_bytes, first.dtype.itemsize, later and native.THREADS > 0
+        )
+        return lambda: (made, UNFILTERED if made.raw else 0)
+    stored = _encode(joined(parts, rows), codec, level)
+    return lambda: stored
+
+
+def start() -> None:
+    """Have threads encode the chunks that were begun."""
+    if native.MODULE is not None and native.THREADS > 0:
+        native.MODULE.start(native.THREADS)
+
+
+def joined(parts: Sequence[NDArray[Any]], rows: int) -> NDArray[Any]:
+    """The parts of a chunk as one array, with zeros for the rows that there are not."""
+    if len(parts) == 1 and len(parts[0]) == rows:
+        return parts[0]
+    whole = np.zeros((rows, *parts[0].shape[1:]), parts[0].dtype)
+    np.concatenate(parts, out=whole[: sum(map(len, parts))])
+    return whole
+
+
+def _encode(chunk: NDArray[Any], codec: str, level: int) -> Stored:
     packed = CODECS[codec](planes_of(chunk), chunk.dtype, level)
     if len(packed) >= chunk.nbytes:
         return np.ascontiguousarray(chunk).reshape(-1).view(np.uint8), UNFILTERED

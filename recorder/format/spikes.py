@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recorder.format import native
+
 SILENCE = 2**32 - 1
 """This interval is that many silent cells and no spike."""
 
@@ -130,4 +132,6 @@ def raster_cells(raster: NDArray[Any]) -> NDArray[np.int64]:
         width = entries.dtype.itemsize
         words = entries.view({2: np.uint16, 4: np.uint32}.get(width, np.uint64))
         entries = words if width <= 8 else np.asarray(words.reshape(-1, 2).any(axis=1))
+    if native.MODULE is not None and entries.dtype.itemsize == 1:
+        return np.asarray(native.MODULE.cells(np.ascontiguousarray(entries)), np.int64)
     return np.flatnonzero(entries).astype(np.int64, copy=False)

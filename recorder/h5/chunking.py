@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.format.deflate import CODECS, UNFILTERED, encode_chunk
+from recorder.format.deflate import CODECS, UNFILTERED, Stored, begin_chunk, encode_chunk, joined
 from recorder.h5.keywords import filter_keywords
 
 MAX_CHUNK_BYTES = 1 << 20
@@ -61,13 +62,20 @@ class Chunking:
         """Whether chunks are encoded outside HDF5, without its lock."""
         return self.name is None or self.name in CODECS
 
-    def encode(self, chunk: NDArray[Any]) -> tuple[Any, int]:
+    def encode(self, chunk: NDArray[Any]) -> Stored:
         """A whole chunk as stored bytes, and its filter mask; only where :attr:`outside`."""
         if self.name is None:
-            return np.ascontiguousarray(chunk).reshape(-1).view(np.uint8), UNFILTERED
+            return _bytes_of(chunk), UNFILTERED
         return encode_chunk(chunk, self.name, self.level)
 
-    def encode_again(self, chunk: NDArray[Any]) -> tuple[Any, int]:
+    def begin(self, parts: Sequence[NDArray[Any]], rows: int) -> Callable[[], Stored]:
+        """As :meth:`encode`, of a chunk in parts: see :func:`recorder.format.deflate.begin_chunk`."""
+        if self.name is None:
+            raw = joined(parts, rows)
+            return lambda: (_bytes_of(raw), UNFILTERED)
+        return begin_chunk(parts, rows, self.name, self.level)
+
+    def encode_again(self, chunk: NDArray[Any]) -> Stored:
         """As :meth:`encode`, the very same result for small chunks of int64 that have just been encoded.
 
         Why: short episodes count the same timesteps, in several groups each.
@@ -77,7 +85,11 @@ class Chunking:
         return _encoded(self.name, self.level, chunk.tobytes(), chunk.shape)
 
 
+def _bytes_of(chunk: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
+
+
 @lru_cache(maxsize=64)
-def _encoded(name: str, level: int, rows: bytes, shape: tuple[int, ...]) -> tuple[bytes, int]:
+def _encoded(name: str, level: int, rows: bytes, shape: tuple[int, ...]) -> Stored:
     data, mask = encode_chunk(np.frombuffer(rows, np.int64).reshape(shape), name, level)
     return bytes(data), mask

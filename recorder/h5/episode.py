@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
+from recorder.format import deflate
 from recorder.format.layout import (
     ACCOUNT,
     ATTRIBUTE_LIMIT,
@@ -110,8 +111,22 @@ class EpisodeWriter:
         for part in self.parts.values():
             part.close()
 
+    def encode(self) -> None:
+        """Begin to encode what is to be appended, by threads where there are any; nothing is fed until it is.
+
+        Who appends does this first, if nobody has. An episode that ended before it was in the file is laid
+        out as a whole, which decides its chunks.
+        """
+        if self.exists or self.end is None:
+            self._encode(self._columns())
+
+    def _encode(self, columns: Iterable[Column]) -> None:
+        for column in columns:
+            column.encode(self.chunking, final=self.end is not None)
+        deflate.start()
+
     def restructure(self, file: h5py.File, template: Template) -> None:
-        """Within a transaction: create what is missing, append what is whole, finish what has ended."""
+        """Within a transaction: create what is missing, append what was encoded, finish what has ended."""
         final = self.end is not None
         if final and not self.exists:
             self._remove_from(file)
@@ -120,6 +135,7 @@ class EpisodeWriter:
         if self._left is not None:
             self._write_left(file, *self._left)
             return
+        self.encode()
         group = self._group_in(file)
         for column in self._columns():
             if column.exists:
@@ -132,7 +148,7 @@ class EpisodeWriter:
                 self._counters += 1
         for column in self._columns():
             if column.exists:
-                column.drain(self.chunking, final=final)
+                column.drain()
         for part in self.parts.values():
             for key, value in part.attributes().items():
                 group[part.group].attrs[key] = value
@@ -170,9 +186,10 @@ class EpisodeWriter:
             return
         group = file[episode_path(self.episode_id)]
         put_contents(group, large)
+        self._encode(columns)
         for column in columns:
             column.create(group, self.chunking, 0, final=True)
-            column.drain(self.chunking, final=True)
+            column.drain()
             column.detach()
 
     def attach(self, file: h5py.File) -> None:
@@ -183,9 +200,10 @@ class EpisodeWriter:
                 column.attach(self._group)
 
     def append(self) -> None:
-        """Append whole chunks and publish them: chunks first, the counters that cover them last."""
+        """Append what was encoded and publish it: chunks first, the counters that cover them last."""
         assert self._group is not None
-        drained = [column for column in self._columns() if column.exists and column.drain(self.chunking)]
+        self.encode()
+        drained = [column for column in self._columns() if column.exists and column.drain()]
         if drained:
             for column in drained:
                 column.flush()

@@ -6,6 +6,7 @@ up, ask for its type and describe it anew: that took four times as long as HDF5 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -99,6 +100,32 @@ def rewrite_chunk(dataset: Any, dimensions: int, data: Any, mask: int) -> None:
     """Other bytes for a dataset of one chunk."""
     dataset.write_direct_chunk((0,) * dimensions, data, mask)
     dataset.flush()
+
+
+def growing(
+    parent: Any,
+    path: bytes,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    chunk: tuple[int, ...],
+    keywords: Mapping[str, Any],
+) -> Any:
+    """A dataset of rows of this shape, none yet, that grows by chunks; ``keywords`` as h5py names filters."""
+    space = h5s.create_simple((0, *shape), (h5s.UNLIMITED, *shape))
+    plist = _growing_plist(dtype, chunk, tuple(sorted(keywords.items())))
+    return h5d.create(parent, path, type_of(dtype), space, plist, _unicode())
+
+
+@lru_cache(maxsize=256)
+def _growing_plist(
+    dtype: np.dtype[Any], chunk: tuple[int, ...], keywords: tuple[tuple[str, Any], ...]
+) -> Any:
+    # What h5py makes of the keywords, filters of plugins too, taken from a dataset that it made.
+    with h5py.File("flightrec-growing", "w", driver="core", backing_store=False) as file:
+        made = file.create_dataset(
+            "made", (0, *chunk[1:]), dtype, maxshape=(None, *chunk[1:]), chunks=chunk, **dict(keywords)
+        )
+        return made.id.get_create_plist()
 
 
 @lru_cache(maxsize=128)

@@ -42,6 +42,7 @@ class Sink:
     def __init__(self, path: Path, chunking: Chunking, *, sync: bool = False) -> None:
         self.path, self.chunking, self.sync = path, chunking, sync
         self.episode: EpisodeWriter | None = None
+        self._ended: list[EpisodeWriter] = []
         self._upto = 0
         self._journal = path.with_name(path.name + JOURNAL_SUFFIX)
         self._live: LiveFile | None = None
@@ -50,17 +51,27 @@ class Sink:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def apply(self, records: Iterable[Record]) -> bytes:
-        """Store what these records hold, and return the state to go on from.
+        """:meth:`begin` and :meth:`end` in one."""
+        self.begin(records)
+        return self.end()
+
+    def begin(self, records: Iterable[Record]) -> None:
+        """Take what these records hold, and begin to encode it; their memory must stay until :meth:`end`."""
+        records = list(records)
+        self._ended, self.episode = feed(records, self.episode, self.chunking)
+        self._upto = records[-1].seq + 1
+        for episode in (*self._ended, *([] if self.episode is None else [self.episode])):
+            episode.encode()
+
+    def end(self) -> bytes:
+        """Store what was begun, and return the state to go on from.
 
         Raises
         ------
         OSError, RuntimeError
             HDF5 or the file system refused; the caller must not apply anything further.
         """
-        records = list(records)
-        ended, self.episode = feed(records, self.episode, self.chunking)
-        self._upto = records[-1].seq + 1
-        episode = self.episode
+        ended, self._ended, episode = self._ended, [], self.episode
         # SWMR appends change metadata in place, one by one: only a transaction survives a power cut.
         if ended or self.sync or (episode is not None and episode.needs_structure):
             self._restructure(ended)

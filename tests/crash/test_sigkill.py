@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_written_is_read_all_the_same(
 
 def test_repair_reads_what_the_ring_holds_and_not_the_file(tmp_path: Path) -> None:
     read = []
-    for steps in (20_000, 400_000):
+    for steps in (60_000, 1_200_000):
         folder = tmp_path / str(steps)
         with DataExporter("run", folder, compression=None, ring_bytes=1 << 20) as exporter:
             exporter.start_episode()
@@ -136,4 +136,5 @@ def test_repair_reads_what_the_ring_holds_and_not_the_file(tmp_path: Path) -> No
         read.append(int(run.stdout))
         with ExperimentLoader(left) as loader:
             assert np.array_equal(loader.get_episode(0).get_behavior()["x"], values)
-    assert read[1] < 2 * read[0]
+    # What waited for its chunk to fill, at most a megabyte, is read as well; the file has forty.
+    assert read[1] < 2 * read[0] + (1 << 20)

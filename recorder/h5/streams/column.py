@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5d
 from numpy.typing import NDArray
 
+from recorder.format.deflate import Stored, joined
 from recorder.format.layout import COUNTER, PRECISION
 from recorder.format.rounding import rounded
+from recorder.h5 import make
 from recorder.h5.chunking import Chunking
 from recorder.h5.image import Image
 from recorder.h5.template import LARGEST, Template
@@ -22,8 +27,8 @@ ITEM_CHUNK = 16_384
 class Column:
     """Rows of one dtype and shape on their way into one dataset.
 
-    Rows are pushed as views, drained in whole chunks, and what is left is copied by :meth:`settle`
-    before the memory of the views is given back.
+    Rows are pushed as views, encoded and drained in whole chunks, and what is left is copied by
+    :meth:`settle` before the memory of the views is given back.
     """
 
     def __init__(
@@ -45,7 +50,9 @@ class Column:
         self.stale = False
         """Whether an attribute changed after the dataset was created."""
         self._pending: list[NDArray[Any]] = []
-        self._dataset: h5py.Dataset | None = None
+        self._encoded: deque[tuple[int, Callable[[], Stored] | NDArray[Any]]] = deque()
+        """Rows of each chunk that was taken from what waits, and the chunk, or how to wait for it."""
+        self._dataset: h5d.DatasetID | None = None
 
     @property
     def rows(self) -> int:
@@ -78,24 +85,18 @@ class Column:
 
     def create(self, episode: h5py.Group, chunking: Chunking, counter: int, *, final: bool) -> None:
         """Create the dataset, in place of what an interrupted change may have left there."""
-        if self.path in episode:
-            del episode[self.path]
-        if final and self.source is None:
-            self.chunk_rows = max(1, min(self.chunk_rows, self.rows))
-        dataset = episode.create_dataset(
-            self.path,
-            (0, *self.shape),
-            maxshape=(None, *self.shape),
-            chunks=(self.chunk_rows, *(max(1, side) for side in self.shape)),
-            dtype=self.dtype,
-            **chunking.keywords_for(self.dtype, self.chunk_rows * self.row_bytes // self.dtype.itemsize),
-        )
+        path = self.path.encode()
+        if episode.id.links.exists(path):
+            episode.id.unlink(path)
+        sides = tuple(max(1, side) for side in self.shape)
+        keywords = chunking.keywords_for(self.dtype, self.chunk_rows * self.row_bytes // self.dtype.itemsize)
+        dataset = make.growing(episode.id, path, self.dtype, self.shape, (self.chunk_rows, *sides), keywords)
         if not final:
-            dataset.attrs[COUNTER] = counter
+            make.attribute(dataset, COUNTER, make.content_of(counter))
         self.counter, self._dataset = counter, dataset
         self.write_attributes()
         if self.source is not None:
-            _copy_chunks(episode[self.source], dataset, self.committed)
+            _copy_chunks(h5d.open(episode.id, self.source.encode()), dataset, self.committed, self.shape)
             self.source = None
 
     def lay_out(self, target: Template | Image, chunking: Chunking, counter: int) -> bool:
@@ -120,34 +121,54 @@ class Column:
         """Write the attributes of a dataset that is open in a structural change."""
         assert self._dataset is not None
         for key, value in self.attributes.items():
-            self._dataset.attrs[key] = value
+            make.put_attribute(self._dataset, key, make.content_of(value))
         self.stale = False
 
     def attach(self, episode: h5py.Group) -> None:
         """Use this group's dataset from now on, cut back to what is known to be whole."""
-        dataset = episode[self.path]
+        dataset = h5d.open(episode.id, self.path.encode())
         if dataset.shape[0] != self.committed:
-            dataset.resize(self.committed, axis=0)
+            dataset.set_extent((self.committed, *self.shape))
         self._dataset = dataset
 
     def detach(self) -> None:
         """Let go of the dataset, whose file is about to be closed."""
         self._dataset = None
 
-    def drain(self, chunking: Chunking, *, final: bool = False) -> bool:
-        """Append all whole chunks, with ``final`` the rest too. True if anything was written."""
-        whole = self.waiting // self.chunk_rows * self.chunk_rows
-        rows = self.waiting if final else whole
-        if not rows:
+    def encode(self, chunking: Chunking, *, final: bool = False) -> None:
+        """Begin to encode all whole chunks, with ``final`` the rest too: :meth:`drain` waits for them.
+
+        Nothing may be pushed in between.
+        """
+        left = self.waiting - sum(rows for rows, _ in self._encoded)
+        if final and not self.exists and self.source is None and not self._encoded:
+            self.chunk_rows = max(1, min(self.chunk_rows, left))
+        while left >= self.chunk_rows or (final and left):
+            rows = min(self.chunk_rows, left)
+            parts = [self._rounded(part) for part in self._take(rows)]
+            if chunking.outside and 0 not in self.shape:
+                self._encoded.append((rows, chunking.begin(parts, self.chunk_rows)))
+            else:
+                self._encoded.append((rows, joined(parts, rows)))
+            left -= rows
+
+    def drain(self) -> bool:
+        """Append the chunks that were encoded. True if anything was written."""
+        if not self._encoded:
             return False
         dataset = self._dataset
         assert dataset is not None
-        end = self.committed + rows
-        dataset.resize(end, axis=0)
-        while self.committed < end:
-            chunk = self._take(min(self.chunk_rows, end - self.committed))
-            self._write(dataset, chunk, chunking)
-            self.committed += len(chunk)
+        dataset.set_extent((self.committed + sum(rows for rows, _ in self._encoded), *self.shape))
+        while self._encoded:
+            rows, made = self._encoded[0]
+            if isinstance(made, np.ndarray):
+                h5py.Dataset(dataset)[self.committed : self.committed + rows] = made
+            else:
+                data, mask = made()
+                dataset.write_direct_chunk((self.committed,) + (0,) * len(self.shape), data, mask)
+            self._encoded.popleft()
+            self.committed += rows
+            self.waiting -= rows
         return True
 
     def flush(self) -> None:
@@ -189,41 +210,25 @@ class Column:
         column.push(np.frombuffer(blob, dtype).reshape(state["waiting"], *shape))
         return column
 
-    def _take(self, rows: int) -> NDArray[Any]:
-        parts, need = [], rows
-        while need:
+    def _take(self, rows: int) -> list[NDArray[Any]]:
+        parts: list[NDArray[Any]] = []
+        while rows:
             head = self._pending[0]
-            if len(head) <= need:
-                parts.append(head)
-                self._pending.pop(0)
-                need -= len(head)
+            if len(head) <= rows:
+                parts.append(self._pending.pop(0))
             else:
-                parts.append(head[:need])
-                self._pending[0] = head[need:]
-                need = 0
-        self.waiting -= rows
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+                parts.append(head[:rows])
+                self._pending[0] = head[rows:]
+            rows -= len(parts[-1])
+        return parts
 
     def _rounded(self, rows: NDArray[Any]) -> NDArray[Any]:
         return rounded(rows, self.attributes[PRECISION]) if PRECISION in self.attributes else rows
 
-    def _write(self, dataset: h5py.Dataset, chunk: NDArray[Any], chunking: Chunking) -> None:
-        start = self.committed
-        chunk = self._rounded(chunk)
-        if not chunking.outside or 0 in self.shape:
-            dataset[start : start + len(chunk)] = chunk
-            return
-        if len(chunk) < self.chunk_rows:
-            padded = np.zeros((self.chunk_rows, *self.shape), self.dtype)
-            padded[: len(chunk)] = chunk
-            chunk = padded
-        data, mask = chunking.encode(chunk)
-        dataset.id.write_direct_chunk((start,) + (0,) * len(self.shape), data, mask)
 
-
-def _copy_chunks(source: h5py.Dataset, target: h5py.Dataset, rows: int) -> None:
-    target.resize(rows, axis=0)
-    for start in range(0, rows, source.chunks[0]):
-        place = (start,) + (0,) * (source.ndim - 1)
-        mask, data = source.id.read_direct_chunk(place)
-        target.id.write_direct_chunk(place, data, mask)
+def _copy_chunks(source: h5d.DatasetID, target: h5d.DatasetID, rows: int, shape: tuple[int, ...]) -> None:
+    target.set_extent((rows, *shape))
+    for start in range(0, rows, source.get_create_plist().get_chunk()[0]):
+        place = (start,) + (0,) * len(shape)
+        mask, data = source.read_direct_chunk(place)
+        target.write_direct_chunk(place, data, mask)

@@ -1,0 +1,18 @@
+/* Prefix codes with a limited length, as RFC 1951 wants them. */
+
+#ifndef FLIGHTREC_HUFFMAN_H
+#define FLIGHTREC_HUFFMAN_H
+
+#include <stdint.h>
+
+enum { MOST_SYMBOLS = 286 };
+
+typedef struct {
+    uint16_t code[MOST_SYMBOLS]; /* its first bit lowest, ready to be written */
+    uint8_t length[MOST_SYMBOLS];
+} Code;
+
+/* The code for symbols that come this often. At least two get one, for decoders that want a complete code. */
+void make_code(Code *code, const uint32_t *often, int symbols, int longest);
+
+#endif
