@@ -50,7 +50,7 @@ def _log(steps: StepLog, first: int, times: NDArray[np.int64], columns: Columns)
         }
         sides = {name: stream for name, stream in steps.plan.streams.items() if stream.side}
         while done < len(times):
-            record, position = steps.record, steps.function.position() if steps.function else Position()
+            record, position = steps.record, steps.position()
             room = 0 if record is None else _room(record, position, sides)
             if record is None or not room:
                 if not steps.roll():
@@ -147,12 +147,13 @@ def _check(stream: Stream, step: int, array: NDArray[Any]) -> None:
             step=step,
             hint="log index lists step by step with log()",
         )
-    wanted = f"rows of {stream.kind} (fixed by the stream's first value)"
+    if array.dtype == stream.kind.dtype and array.shape[1:] == stream.shape:
+        return
+    wanted, got = f"rows of {stream.kind} (fixed by the stream's first value)", describe(array)
     if array.dtype != stream.kind.dtype:
         hint = dtype_hint(stream.kind.dtype, array.dtype)
-        raise StreamTypeError(stream.name, wanted, describe(array), step=step, hint=hint)
-    if array.shape[1:] != stream.shape:
-        raise StreamShapeError(stream.name, wanted, describe(array), step=step)
+        raise StreamTypeError(stream.name, wanted, got, step=step, hint=hint)
+    raise StreamShapeError(stream.name, wanted, got, step=step)
 
 
 def _kept(times: NDArray[np.int64], due: int, rate: int) -> NDArray[np.int64]:

@@ -83,6 +83,9 @@ class StepLog:
         self._budget = 0
         self._rows_before = 0
         self._admitting = self._alone = self._refused = self._closed = False
+        self._parked: Position | None = None
+        """Where a batch stands in the open block; the log function hears of it when the batch is done."""
+        self._views: tuple[Record, tuple[Any, ...]] | None = None
         self._storing: dict[str, Any] | None = None
         """Arguments of the call that :meth:`admit` is handing to the generated function."""
 
@@ -180,7 +183,7 @@ class StepLog:
         """Hand the open block over, if any, and learn from how it filled; it is the last if ``ending``."""
         self.await_calls()
         self._remember_dues()
-        record, self.record = self.record, None
+        record, self.record, self._views = self.record, None, None
         if record is not None:
             self._adapt(record)
             rows = record.tables[MAIN].count
@@ -198,11 +201,14 @@ class StepLog:
             if not self.await_calls():
                 raise concurrent_log(timestep)
             self._alone = True
-            yield
-            self._alone = False
-            # Not after an error: the next call looks at everything anew.
-            if self.record is not None and self.function is not None:
-                self.move(self.function.position())
+            try:
+                yield
+                self._alone = False
+            finally:
+                # After an error with no room: the next call looks at everything anew.
+                parked, self._parked = self._parked, None
+                if parked is not None and self.record is not None and self.function is not None:
+                    self._attach(parked)
         finally:
             self._admitting = self._alone = False
 
@@ -239,13 +245,27 @@ class StepLog:
     def disown(self) -> None:
         """In a forked child: store nothing more, whoever still holds a log function."""
         self.retire()
-        self.record, self._closed = None, True
+        self.record, self._views, self._closed = None, None, True
 
     def move(self, position: Position) -> None:
-        """Let the log function go on at this position of the open block; retired while a batch fills it."""
+        """Let the log function go on at this position of the open block, once no batch fills it."""
+        if self._alone:
+            self._parked = position
+        else:
+            self._attach(position)
+
+    def position(self) -> Position:
+        """Where in the open block the next row goes."""
+        if self._parked is not None:
+            return self._parked
+        return self.function.position() if self.function is not None else Position()
+
+    def _attach(self, position: Position) -> None:
         assert self.function is not None
         assert self.record is not None
-        counts, rows, *views = block_views(self.plan, self.record)
+        if self._views is None or self._views[0] is not self.record:
+            self._views = self.record, block_views(self.plan, self.record)
+        counts, rows, *views = self._views[1]
         self.function.attach((counts, 0 if self._alone else rows, *views), position)
 
     def admit_indices(self, step: int, spikes: Any) -> NDArray[np.int64]:
@@ -380,7 +400,7 @@ class StepLog:
     def _remember_dues(self) -> None:
         if self.function is not None and self.record is not None:
             sampled = [name for name, stream in self.plan.streams.items() if stream.rate > 1]
-            due = self.function.position().due
+            due = self.position().due
             self._due.update(zip(sampled, due, strict=False))
 
     def _adapt(self, record: Record) -> None:
