@@ -8,9 +8,10 @@
 `python -m pip install ".[peers]"` installs all of them; one that is missing is left out with a note. Every
 measurement has a process of its own, peers take turns, and what each wrote is read back by its own reader and
 compared with the inputs: neurons that spiked, positions, rewards and kept potentials, bit by bit. Speed
-counts from opening to closed. Then a recording is opened by another process while it is written, and killed
-at a random step: the table says how many steps the reader saw, and how many of those whose call had returned
-are lost. Only the ratios within one run are to be compared.
+counts from opening to closed; "own µs" leaves out what the same loop takes around an empty method. Then a
+recording is opened by another process while it is written, and killed at a random step: the table says how
+many steps the reader saw, and how many of those whose call had returned are lost. Only the ratios within one
+run are to be compared.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ from peer.work import WORKLOADS
 from tqdm import tqdm
 from workloads import SEED
 
-FIGURES = ("steps_per_s", "bytes_per_step", "cpu_seconds", "peak_rss_above_start")
+FIGURES = (
+    "steps_per_s",
+    "own_steps_per_s",
+    "bytes_per_step",
+    "cpu_seconds",
+    "loop_alone_seconds",
+    "peak_rss_above_start",
+)
 QUICK = 20_000
 DISTRIBUTIONS = (
     "hdf5plugin",

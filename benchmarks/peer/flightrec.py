@@ -37,9 +37,11 @@ class Recorder:
 
 def drive(recorder: Recorder, rows: Rows) -> None:
     """The loop of a program that uses flightrec, its dictionaries built anew in each step."""
-    log = recorder.exporter.log
+    exporter = recorder.exporter
     for t, v, spikes, x, y, reward in rows:
-        log(timestep=t, neural_state={"v": v}, spikes=spikes, behavior={"x": x, "y": y}, reward=reward)
+        exporter.log(
+            timestep=t, neural_state={"v": v}, spikes=spikes, behavior={"x": x, "y": y}, reward=reward
+        )
 
 
 def read(folder: Path) -> Iterator[Part]:

@@ -7,8 +7,6 @@ from typing_extensions import Buffer
 INTERFACE: int
 
 class Chunk(Buffer):
-    @property
-    def raw(self) -> bool: ...
     def __len__(self) -> int: ...
 
 def encode(

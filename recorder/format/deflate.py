@@ -111,7 +111,10 @@ Stored = tuple[Any, int]
 
 
 def encode_chunk(chunk: NDArray[Any], codec: str, level: int) -> Stored:
-    """A whole chunk as HDF5 stores it, and its filter mask; stored raw where it would not shrink."""
+    """A whole chunk as HDF5 stores it, and its filter mask.
+
+    Deflated even where it does not shrink, by a few bytes more: the stream's Adler-32 is its checksum.
+    """
     return begin_chunk([chunk], len(chunk), codec, level, later=False)()
 
 
@@ -137,9 +140,10 @@ def begin_chunk(
         made = native.MODULE.encode(
             packed, rows, row_bytes, first.dtype.itemsize, later and native.THREADS > 0
         )
-        return lambda: (made, UNFILTERED if made.raw else 0)
-    stored = _encode(joined(parts, rows), codec, level)
-    return lambda: stored
+        return lambda: (made, 0)
+    whole = joined(parts, rows)
+    packed = CODECS[codec](planes_of(whole), whole.dtype, level)
+    return lambda: (packed, 0)
 
 
 def start() -> None:
@@ -155,13 +159,6 @@ def joined(parts: Sequence[NDArray[Any]], rows: int) -> NDArray[Any]:
     whole = np.zeros((rows, *parts[0].shape[1:]), parts[0].dtype)
     np.concatenate(parts, out=whole[: sum(map(len, parts))])
     return whole
-
-
-def _encode(chunk: NDArray[Any], codec: str, level: int) -> Stored:
-    packed = CODECS[codec](planes_of(chunk), chunk.dtype, level)
-    if len(packed) >= chunk.nbytes:
-        return np.ascontiguousarray(chunk).reshape(-1).view(np.uint8), UNFILTERED
-    return packed, 0
 
 
 def _spans(planes: Planes) -> Iterator[tuple[NDArray[np.uint8], float]]:

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    SEGMENT = 1 << 17, /* bytes of a block, so that codes follow what changes */
+    SEGMENT = 2 * 65535, /* bytes of a block, so that codes follow what changes; whole blocks where it is stored */
     SAMPLE = 1 << 13,
     PIECES = 16,
     PIECE = 1 << 8,
@@ -22,6 +22,8 @@ enum {
     SHORTEST = 4,
     LONGEST_MATCH = 258,
     HASH_BITS = 13,
+    FEW_BITS = 9, /* for planes that are smaller than a full table is */
+    FEW = 1 << 12,
     END = 256,
     LITERALS = 286,
     DISTANCES = 30,
@@ -65,6 +67,7 @@ static void put(Bits *to, uint64_t bits, unsigned count)
 
 typedef struct {
     uint32_t tokens[SEGMENT + 1];
+    unsigned bits;
     uint32_t seen[1 << HASH_BITS]; /* place + 1 of the last bytes with this hash */
     uint32_t literals[LITERALS], distances[DISTANCES];
 } Scratch;
@@ -118,6 +121,8 @@ static size_t match_length(const uint8_t *here, const uint8_t *there, size_t mos
     return length;
 }
 
+static void forget(Scratch *scratch) { memset(scratch->seen, 0, sizeof *scratch->seen << scratch->bits); }
+
 static void add_literal(Scratch *scratch, size_t *count, uint8_t byte)
 {
     scratch->literals[byte]++;
@@ -134,7 +139,7 @@ static size_t tokenise(Scratch *scratch, const uint8_t *bytes, size_t first, siz
         uint32_t word = word_at(bytes + at);
         /* The distance of before goes on in runs and ramps, and has the shortest code. */
         bool found = distance <= at && word_at(bytes + at - distance) == word;
-        uint32_t *seen = &scratch->seen[word * 2654435761u >> (32 - HASH_BITS)];
+        uint32_t *seen = &scratch->seen[word * 2654435761u >> (32 - scratch->bits)];
         if (!found && *seen && at + 1 - *seen <= WINDOW && word_at(bytes + *seen - 1) == word) {
             distance = at + 1 - *seen;
             found = true;
@@ -195,14 +200,46 @@ static uint64_t header_bits(const uint32_t *often, int symbols)
     return 80 + 5 * (uint64_t)used;
 }
 
-static uint64_t tokens_bits(const Scratch *scratch)
+static uint64_t extra_bits(const Scratch *scratch)
 {
-    uint64_t bits = entropy(scratch->literals, LITERALS) + entropy(scratch->distances, DISTANCES);
+    uint64_t bits = 0;
     for (unsigned symbol = 265; symbol < 285; symbol++)
         bits += scratch->literals[symbol] * ((symbol - 261) / 4);
     for (unsigned symbol = 4; symbol < DISTANCES; symbol++)
         bits += scratch->distances[symbol] * (symbol / 2 - 1);
-    return bits + header_bits(scratch->literals, LITERALS) + header_bits(scratch->distances, DISTANCES);
+    return bits;
+}
+
+static uint64_t tokens_bits(const Scratch *scratch)
+{
+    return entropy(scratch->literals, LITERALS) + entropy(scratch->distances, DISTANCES) + extra_bits(scratch)
+        + header_bits(scratch->literals, LITERALS) + header_bits(scratch->distances, DISTANCES);
+}
+
+/* With the code that every inflater knows, which small blocks need not describe. */
+static unsigned known_length(unsigned symbol)
+{
+    return symbol < 144 ? 8 : symbol < 256 ? 9 : symbol < 280 ? 7 : 8;
+}
+
+static uint64_t known_bits(const uint32_t *literals, const uint32_t *distances)
+{
+    uint64_t bits = known_length(END);
+    for (unsigned symbol = 0; symbol < LITERALS; symbol++)
+        bits += literals[symbol] * known_length(symbol);
+    for (unsigned symbol = 0; symbol < DISTANCES; symbol++)
+        bits += distances[symbol] * 5;
+    return bits;
+}
+
+static void known_codes(Code *literals, Code *distances)
+{
+    for (unsigned symbol = 0; symbol < MOST_SYMBOLS; symbol++)
+        literals->length[symbol] = (uint8_t)known_length(symbol);
+    memset(distances->length, 5, 32);
+    memset(distances->length + 32, 0, sizeof distances->length - 32);
+    number_code(literals, MOST_SYMBOLS, 9);
+    number_code(distances, 32, 5);
 }
 
 /* ---- blocks ---- */
@@ -321,9 +358,9 @@ static bool repeats(Scratch *scratch, const uint8_t *bytes, size_t first, size_t
     uint32_t often[256];
     size_t middle = first + (stop - first - sample) / 2;
     histogram(bytes + middle, sample, often);
-    memset(scratch->seen, 0, sizeof scratch->seen);
+    forget(scratch);
     tokenise(scratch, bytes, middle, middle + sample);
-    memset(scratch->seen, 0, sizeof scratch->seen);
+    forget(scratch);
     return tokens_bits(scratch) * WORTH < literal_bits(often) * (WORTH - 1);
 }
 
@@ -344,7 +381,7 @@ static bool is_noise(Scratch *scratch, const uint8_t *bytes, size_t count)
 
 static void put_segment(Bits *to, Scratch *scratch, const uint8_t *bytes, size_t first, size_t stop)
 {
-    uint32_t often[LITERALS] = {0};
+    uint32_t often[LITERALS] = {0}, nothing[DISTANCES] = {0};
     size_t count = stop - first, tokens = 0;
     if (is_noise(scratch, bytes + first, count)) {
         put_stored(to, bytes + first, count);
@@ -356,6 +393,12 @@ static void put_segment(Bits *to, Scratch *scratch, const uint8_t *bytes, size_t
         tokens = tokenise(scratch, bytes, first, stop);
         matched = tokens_bits(scratch);
     }
+    uint64_t known = known_bits(often, nothing);
+    if (matched != UINT64_MAX) {
+        uint64_t tokens_known = known_bits(scratch->literals, scratch->distances) + extra_bits(scratch);
+        matched = tokens_known < matched ? tokens_known : matched;
+    }
+    plain = known < plain ? known : plain;
     /* Matches take their time, in writing and in reading. */
     bool matches = matched < plain - plain / WORTH;
     uint64_t least = matches ? matched : plain;
@@ -364,12 +407,19 @@ static void put_segment(Bits *to, Scratch *scratch, const uint8_t *bytes, size_t
         return;
     }
     Code literals, distances;
-    uint32_t nothing[DISTANCES] = {0}, *counted = matches ? scratch->literals : often;
-    counted[END] = 1;
-    make_code(&literals, counted, LITERALS, LONGEST);
-    make_code(&distances, matches ? scratch->distances : nothing, DISTANCES, LONGEST);
-    put(to, 2 << 1, 3);
-    put_codes(to, &literals, &distances);
+    uint32_t *counted = matches ? scratch->literals : often, *far = matches ? scratch->distances : nothing;
+    bool described = least < known_bits(counted, far) + (matches ? extra_bits(scratch) : 0);
+    if (described) {
+        counted[END] = 1;
+        make_code(&literals, counted, LITERALS, LONGEST);
+        make_code(&distances, far, DISTANCES, LONGEST);
+        put(to, 2 << 1, 3);
+        put_codes(to, &literals, &distances);
+    }
+    else {
+        known_codes(&literals, &distances);
+        put(to, 1 << 1, 3);
+    }
     if (matches)
         put_tokens(to, &literals, &distances, scratch->tokens, tokens);
     else
@@ -403,7 +453,8 @@ size_t deflate_planes(const uint8_t *planes, size_t values, size_t width, uint8_
                 next++;
         const uint8_t *bytes = planes + plane * values;
         size_t count = (next - plane) * values;
-        memset(scratch->seen, 0, sizeof scratch->seen);
+        scratch->bits = count < FEW ? FEW_BITS : HASH_BITS;
+        forget(scratch);
         for (size_t first = 0; first < count; first += SEGMENT)
             put_segment(&to, scratch, bytes, first, count - first < SEGMENT ? count : first + SEGMENT);
     }

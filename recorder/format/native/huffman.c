@@ -86,9 +86,16 @@ void make_code(Code *code, const uint32_t *often, int symbols, int longest)
     for (int length = longest; length; length--)
         for (int n = 0; n < of_length[length]; n++)
             code->length[leaves[next++].symbol] = (uint8_t)length;
-    uint32_t bits = 0, first[17];
+    number_code(code, symbols, longest);
+}
+
+void number_code(Code *code, int symbols, int longest)
+{
+    uint32_t bits = 0, first[17], of_length[17] = {0};
+    for (int symbol = 0; symbol < symbols; symbol++)
+        of_length[code->length[symbol]]++;
     for (int length = 1; length <= longest; length++) {
-        bits = (bits + (uint32_t)(length > 1 ? of_length[length - 1] : 0)) << 1;
+        bits = (bits + (length > 1 ? of_length[length - 1] : 0)) << 1;
         first[length] = bits;
     }
     for (int symbol = 0; symbol < symbols; symbol++)

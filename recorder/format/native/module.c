@@ -31,7 +31,6 @@ typedef struct {
     size_t part_count, row_bytes, width, size;
     uint8_t *out; /* NULL once done: memory ran out */
     size_t out_size;
-    bool raw;
 } Work;
 
 typedef struct {
@@ -83,10 +82,7 @@ static void encode(Job *job)
     size_t packed = deflate_planes(planes, size / work->width, work->width, out);
     if (!packed)
         goto done;
-    work->raw = packed >= size;
-    if (work->raw)
-        memcpy(out, from, size);
-    work->out_size = work->raw ? size : packed;
+    work->out_size = packed;
     /* What is kept may wait for a while: not at its largest size. */
     work->out = realloc(out, work->out_size + 1);
     if (work->out == NULL)
@@ -215,11 +211,6 @@ static int await(Chunk *self)
     return -1;
 }
 
-static PyObject *chunk_raw(Chunk *self, void *Py_UNUSED(closure))
-{
-    return await(self) < 0 ? NULL : PyBool_FromLong(self->work->raw);
-}
-
 static int chunk_buffer(Chunk *self, Py_buffer *view, int flags)
 {
     if (await(self) < 0) {
@@ -250,11 +241,6 @@ static void chunk_dealloc(Chunk *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static PyGetSetDef chunk_members[] = {
-    {"raw", (getter)chunk_raw, NULL, "Whether these are the rows themselves, which would not shrink.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
 static PyBufferProcs chunk_as_buffer = {.bf_getbuffer = (getbufferproc)chunk_buffer};
 static PySequenceMethods chunk_as_sequence = {.sq_length = (lenfunc)chunk_length};
 
@@ -264,7 +250,6 @@ static PyTypeObject ChunkType = {
     .tp_basicsize = sizeof(Chunk),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_dealloc = (destructor)chunk_dealloc,
-    .tp_getset = chunk_members,
     .tp_as_buffer = &chunk_as_buffer,
     .tp_as_sequence = &chunk_as_sequence,
 };
