@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recorder import rowcode
-from recorder.format.native import COMPILED, PYTHON, wanted
+from recorder.format.native import CHOICE, COMPILED, PYTHON
 from recorder.rowcode import LogFunction
 
 INTERFACE = 2
@@ -60,4 +60,4 @@ def front(log: Callable[..., None]) -> Any:
     return _hotpath.Front(log)
 
 
-HOT_PATH, generate = choose(wanted())
+HOT_PATH, generate = choose(CHOICE)

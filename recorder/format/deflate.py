@@ -136,9 +136,9 @@ def begin_chunk(
     row_bytes = first.dtype.itemsize * math.prod(first.shape[1:])
     compiled = codec == "gzip" and 0 < level <= _NATIVE_LEVELS and 0 < rows * row_bytes < _NATIVE_BYTES
     if native.MODULE is not None and compiled:
-        packed = tuple(part if part.ndim == 1 else np.ascontiguousarray(part) for part in parts)
+        given = tuple(part if part.ndim == 1 else np.ascontiguousarray(part) for part in parts)
         made = native.MODULE.encode(
-            packed, rows, row_bytes, first.dtype.itemsize, later and native.THREADS > 0
+            given, rows, row_bytes, first.dtype.itemsize, later and native.THREADS > 0
         )
         return lambda: (made, 0)
     whole = joined(parts, rows)

@@ -62,6 +62,7 @@ def spare_processors() -> int:
     return min(_MOST_THREADS, usable - 1)
 
 
-MODULE: ModuleType | None = load(wanted())
+CHOICE = wanted()
+MODULE: ModuleType | None = load(CHOICE)
 THREADS = spare_processors()
 """How many threads encode beside the one that logs; 0 has every chunk encoded where it is asked for."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recorder.format import native
 
 Unshuffle = Callable[[Any, int, int, Any], None]
 
@@ -31,7 +32,7 @@ def by_numpy(planes: Any, width: int, first: int, rows: NDArray[np.uint8]) -> No
 
 def compiled() -> Unshuffle | None:
     """The same without Python's lock; None where it was not built, or Python is chosen."""
-    if os.environ.get("FLIGHTREC_HOT_PATH") == "python":
+    if native.CHOICE == native.PYTHON:
         return None
     try:
         from recorder.format import _unshuffle

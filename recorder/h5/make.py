@@ -113,7 +113,7 @@ def growing(
     """A dataset of rows of this shape, none yet, that grows by chunks; ``keywords`` as h5py names filters."""
     space = h5s.create_simple((0, *shape), (h5s.UNLIMITED, *shape))
     plist = _growing_plist(dtype, chunk, tuple(sorted(keywords.items())))
-    return h5d.create(parent, path, type_of(dtype), space, plist, _unicode())
+    return h5d.create(parent, path, type_of(dtype), space, plist, unicode())
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.hotpath import COMPILED, HOT_PATH
+from recorder.format import native
 
 INTERFACE = 1
 """What ``_seal.c`` calls itself."""
@@ -19,7 +19,7 @@ _Words = NDArray[np.uint32]
 
 
 def _compiled() -> Callable[[bytearray, bytes], None] | None:
-    if HOT_PATH != COMPILED:
+    if native.CHOICE == native.PYTHON:
         return None
     try:
         from recorder import _seal
