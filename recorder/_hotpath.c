@@ -159,6 +159,26 @@ static bool is_vector_of_int64(PyObject *value)
     return PyArray_NDIM(array) == 1 && PyArray_TYPE(array) == NPY_INT64 && PyArray_ISCARRAY_RO(array);
 }
 
+/* The same as int64, if they are the int32 that simulators have; NULL, without an error, if they are anything else. */
+static PyObject *widened(PyObject *value)
+{
+    if (!PyArray_CheckExact(value))
+        return NULL;
+    PyArrayObject *array = (PyArrayObject *)value;
+    if (PyArray_NDIM(array) != 1 || PyArray_TYPE(array) != NPY_INT32 || !PyArray_ISCARRAY_RO(array))
+        return NULL;
+    PyObject *wide = PyArray_SimpleNew(1, PyArray_DIMS(array), NPY_INT64);
+    if (wide == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    const int32_t *from = PyArray_DATA(array);
+    int64_t *to = PyArray_DATA((PyArrayObject *)wide);
+    for (npy_intp n = 0; n < PyArray_SIZE(array); n++)
+        to[n] = from[n];
+    return wide;
+}
+
 static bool is_ascending(PyObject *value, int64_t neurons)
 {
     const int64_t *ids = PyArray_DATA((PyArrayObject *)value);
@@ -190,7 +210,12 @@ static PyObject *sorted_indices(Log *self, PyObject *value, int64_t neurons)
     }
     else
         ids = Py_NewRef(value);
-    if (ids != NULL && !(is_vector_of_int64(ids) && is_ascending(ids, neurons)))
+    if (ids != NULL && !is_vector_of_int64(ids)) {
+        PyObject *wide = widened(ids);
+        Py_DECREF(ids);
+        ids = wide;
+    }
+    if (ids != NULL && !is_ascending(ids, neurons))
         Py_CLEAR(ids);
     return ids;
 }

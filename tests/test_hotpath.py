@@ -18,7 +18,15 @@ import numpy as np
 import pytest
 
 from loaders import ExperimentLoader
-from recorder import ClosedError, ConcurrentLogError, DataExporter, NoEpisodeError, SpikeIndices, hotpath
+from recorder import (
+    ClosedError,
+    ConcurrentLogError,
+    DataExporter,
+    InputError,
+    NoEpisodeError,
+    SpikeIndices,
+    hotpath,
+)
 from recorder.format import native
 
 STEADY: dict[str, Any] = {
@@ -301,3 +309,19 @@ def test_a_log_that_is_kept_is_the_newest_one(tmp_path: Path) -> None:
         log(0)
     with ExperimentLoader(exporter.h5_path) as loader:
         assert loader.get_episode(1).get_behavior()["x"].tolist() == [1.0, 2.0, 3.0, 3.0]
+
+
+@pytest.mark.usefixtures("each_hot_path")
+def test_index_lists_of_32_bits_are_what_they_are_in_64(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    lists = [np.flatnonzero(chance.random(50) < 0.2).astype(np.int32) for _ in range(200)]
+    with DataExporter("run", tmp_path, spike_format="indices", n_neurons=50) as exporter:
+        exporter.start_episode()
+        for t, ids in enumerate(lists):
+            exporter.log(t, spikes=ids if t % 3 else SpikeIndices(ids, 50))
+        with pytest.raises(InputError, match="got 50"):
+            exporter.log(200, spikes=np.array([50], np.int32))
+        exporter.log(200, spikes=np.array([7, 3], np.int32))
+    with ExperimentLoader(exporter.h5_path) as loader:
+        spikes = loader.get_episode(0).get_spikes()
+    assert spikes["neuron_ids"].tolist() == [*np.concatenate(lists).tolist(), 3, 7]

@@ -45,6 +45,8 @@ _SAMPLES = 1024
 _PROBE = 4096
 _FASTEST_WITH_ISAL = 7
 _NATIVE_LEVELS, _NATIVE_BYTES = 5, 1 << 31
+_FLOATS_WORTH, _OTHERS_WORTH = 32, 256
+"""A block that would save less than one part in so many is stored. Intervals come close to their entropy."""
 
 
 def planes_of(chunk: NDArray[Any]) -> Planes:
@@ -137,8 +139,9 @@ def begin_chunk(
     compiled = codec == "gzip" and 0 < level <= _NATIVE_LEVELS and 0 < rows * row_bytes < _NATIVE_BYTES
     if native.MODULE is not None and compiled:
         given = tuple(part if part.ndim == 1 else np.ascontiguousarray(part) for part in parts)
+        worth = _FLOATS_WORTH if first.dtype.kind in "fc" else _OTHERS_WORTH
         made = native.MODULE.encode(
-            given, rows, row_bytes, first.dtype.itemsize, later and native.THREADS > 0
+            given, rows, row_bytes, first.dtype.itemsize, worth, later and native.THREADS > 0
         )
         return lambda: (made, 0)
     whole = joined(parts, rows)

@@ -12,7 +12,7 @@ from types import ModuleType
 
 AUTO, COMPILED, PYTHON = "auto", "compiled", "python"
 VARIABLE = "FLIGHTREC_HOT_PATH"
-INTERFACE = 1
+INTERFACE = 2
 """What ``native/module.c`` calls itself; another number is a build that was left behind by other sources."""
 _MOST_THREADS = 4
 

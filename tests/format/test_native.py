@@ -153,12 +153,12 @@ def test_cells_of_large_rasters() -> None:
 def test_what_is_no_chunk_is_refused() -> None:
     for array in (np.zeros((4, 6))[:, ::2], np.zeros(4)[::-1], np.zeros((3, 2), order="F")):
         with pytest.raises(ValueError, match="contiguous rows"):
-            compiled.encode((array,), len(array), array.nbytes // len(array), 8, False)
+            compiled.encode((array,), len(array), array.nbytes // len(array), 8, 32, False)
     for rows, row_bytes, width in ((0, 8, 8), (4, 0, 8), (4, 8, 0), (4, 8, 3), (2**40, 8, 8), (1, 8, 8)):
         with pytest.raises(ValueError, match=r"no chunk|contiguous rows"):
-            compiled.encode((np.zeros(2),), rows, row_bytes, width, False)
+            compiled.encode((np.zeros(2),), rows, row_bytes, width, 32, False)
     with pytest.raises(TypeError):
-        compiled.encode(([1.0],), 1, 8, 8, False)
+        compiled.encode(([1.0],), 1, 8, 8, 32, False)
     with pytest.raises(ValueError, match="contiguous array of bytes"):
         compiled.cells(np.zeros(4))
 
@@ -166,7 +166,7 @@ def test_what_is_no_chunk_is_refused() -> None:
 def test_chunks_that_nobody_waits_for_are_let_go_of() -> None:
     for _ in range(50):
         begun = [
-            compiled.encode((np.random.default_rng(n).random(9000),), 9000, 8, 8, True) for n in range(6)
+            compiled.encode((np.random.default_rng(n).random(9000),), 9000, 8, 8, 32, True) for n in range(6)
         ]
         compiled.start(3)
         assert len(begun[-1])
@@ -175,15 +175,15 @@ def test_chunks_that_nobody_waits_for_are_let_go_of() -> None:
 
 def test_a_fork_may_come_while_threads_encode() -> None:
     rows = np.random.default_rng(0).random((500, 200))
-    expected = bytes(compiled.encode((rows,), 500, 1600, 8, False))
+    expected = bytes(compiled.encode((rows,), 500, 1600, 8, 32, False))
     for _ in range(20):
-        begun = [compiled.encode((rows,), 500, 1600, 8, True) for _ in range(4)]
+        begun = [compiled.encode((rows,), 500, 1600, 8, 32, True) for _ in range(4)]
         compiled.start(2)
         child = os.fork()
         if child == 0:
             # What the parent began is nothing to the child, whose own chunks are encoded all the same.
             del begun
-            own = compiled.encode((rows,), 500, 1600, 8, True)
+            own = compiled.encode((rows,), 500, 1600, 8, 32, True)
             compiled.start(2)
             os._exit(0 if bytes(own) == expected else 1)
         assert all(bytes(chunk) == expected for chunk in begun)

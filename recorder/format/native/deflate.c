@@ -28,7 +28,7 @@ enum {
     LITERALS = 286,
     DISTANCES = 30,
     LONGEST = 14, /* bits of a code: four of them and what is held back fit a word */
-    WORTH = 32,   /* a block that saves less than one part in so many is stored: faster to write and to read */
+    PAYS = 32,    /* matches that save less than one part in so many do not */
 };
 
 /* ---- bits ---- */
@@ -67,7 +67,7 @@ static void put(Bits *to, uint64_t bits, unsigned count)
 
 typedef struct {
     uint32_t tokens[SEGMENT + 1];
-    unsigned bits;
+    unsigned bits, worth;
     uint32_t seen[1 << HASH_BITS]; /* place + 1 of the last bytes with this hash */
     uint32_t literals[LITERALS], distances[DISTANCES];
 } Scratch;
@@ -129,26 +129,37 @@ static void add_literal(Scratch *scratch, size_t *count, uint8_t byte)
     scratch->tokens[(*count)++] = byte;
 }
 
-/* Tokens of bytes[first:stop], whose matches may begin before; returns how many, and counts their symbols. */
-static size_t tokenise(Scratch *scratch, const uint8_t *bytes, size_t first, size_t stop)
+/* Bits of a match, about: what its symbols take depends on all others. */
+static unsigned match_bits(size_t distance) { return 9 + distance_extra((unsigned)distance); }
+
+/* The longest of the likely matches: a run, the distance of before (ramps), the last bytes that were alike. */
+static size_t find_match(Scratch *scratch, const uint8_t *bytes, size_t at, size_t stop, size_t *distance)
+{
+    uint32_t word = word_at(bytes + at), *seen = &scratch->seen[word * 2654435761u >> (32 - scratch->bits)];
+    size_t before = *seen;
+    *seen = (uint32_t)at + 1;
+    if (at && word_at(bytes + at - 1) == word)
+        *distance = 1;
+    else if (!(*distance <= at && word_at(bytes + at - *distance) == word)) {
+        if (!before || at + 1 - before > WINDOW || word_at(bytes + before - 1) != word)
+            return 0;
+        *distance = at + 1 - before;
+    }
+    size_t most = stop - at < LONGEST_MATCH ? stop - at : LONGEST_MATCH;
+    const uint8_t *next = bytes + at + SHORTEST;
+    return SHORTEST + match_length(next, next - *distance, most - SHORTEST);
+}
+
+/* Tokens of bytes[first:stop], whose matches may begin before; returns how many, and counts their symbols. A
+   literal takes about so many 256ths of a bit: in planes of few symbols short matches from afar take more. */
+static size_t tokenise(Scratch *scratch, const uint8_t *bytes, size_t first, size_t stop, uint64_t literal)
 {
     size_t count = 0, at = first, missed = 0, distance = 1;
     memset(scratch->literals, 0, sizeof scratch->literals);
     memset(scratch->distances, 0, sizeof scratch->distances);
     while (at + SHORTEST <= stop) {
-        uint32_t word = word_at(bytes + at);
-        /* The distance of before goes on in runs and ramps, and has the shortest code. */
-        bool found = distance <= at && word_at(bytes + at - distance) == word;
-        uint32_t *seen = &scratch->seen[word * 2654435761u >> (32 - scratch->bits)];
-        if (!found && *seen && at + 1 - *seen <= WINDOW && word_at(bytes + *seen - 1) == word) {
-            distance = at + 1 - *seen;
-            found = true;
-        }
-        *seen = (uint32_t)at + 1;
-        if (found) {
-            size_t most = stop - at < LONGEST_MATCH ? stop - at : LONGEST_MATCH;
-            size_t length = SHORTEST
-                + match_length(bytes + at + SHORTEST, bytes + at + SHORTEST - distance, most - SHORTEST);
+        size_t length = find_match(scratch, bytes, at, stop, &distance);
+        if (length * literal > 256 * match_bits(distance)) {
             scratch->tokens[count++] = (uint32_t)(length << 16 | distance);
             scratch->literals[length_symbol((unsigned)length)]++;
             scratch->distances[distance_symbol((unsigned)distance)]++;
@@ -157,7 +168,8 @@ static size_t tokenise(Scratch *scratch, const uint8_t *bytes, size_t first, siz
             continue;
         }
         /* The longer nothing was found, the fewer places are looked at. */
-        for (size_t skip = 1 + (missed++ >> 6); skip && at < stop; skip--)
+        missed += !length;
+        for (size_t skip = 1 + (missed >> 6); skip && at < stop; skip--)
             add_literal(scratch, &count, bytes[at++]);
     }
     while (at < stop)
@@ -358,10 +370,11 @@ static bool repeats(Scratch *scratch, const uint8_t *bytes, size_t first, size_t
     uint32_t often[256];
     size_t middle = first + (stop - first - sample) / 2;
     histogram(bytes + middle, sample, often);
+    uint64_t plain = literal_bits(often);
     forget(scratch);
-    tokenise(scratch, bytes, middle, middle + sample);
+    tokenise(scratch, bytes, middle, middle + sample, 256 * plain / sample);
     forget(scratch);
-    return tokens_bits(scratch) * WORTH < literal_bits(often) * (WORTH - 1);
+    return tokens_bits(scratch) * PAYS < plain * (PAYS - 1);
 }
 
 /* Whether a large block is noise, by pieces of it: most planes of floats are, and need no closer look. */
@@ -375,7 +388,7 @@ static bool is_noise(Scratch *scratch, const uint8_t *bytes, size_t count)
         memcpy(pieces + n * PIECE, bytes + n * ((count - PIECE) / (PIECES - 1)), PIECE);
     histogram(pieces, sizeof pieces, often);
     /* So few see 0.05 of a bit less than there is. */
-    return entropy(often, 256) * WORTH > 8 * sizeof pieces * (WORTH - 1) - sizeof pieces * 2
+    return entropy(often, 256) * scratch->worth > 8 * sizeof pieces * (scratch->worth - 1) - sizeof pieces * 2
         && !repeats(scratch, bytes, 0, count, sizeof pieces);
 }
 
@@ -390,7 +403,7 @@ static void put_segment(Bits *to, Scratch *scratch, const uint8_t *bytes, size_t
     histogram(bytes + first, count, often);
     uint64_t plain = literal_bits(often), matched = UINT64_MAX;
     if (count < 2 * SAMPLE || repeats(scratch, bytes, first, stop, SAMPLE)) {
-        tokens = tokenise(scratch, bytes, first, stop);
+        tokens = tokenise(scratch, bytes, first, stop, 256 * plain / count);
         matched = tokens_bits(scratch);
     }
     uint64_t known = known_bits(often, nothing);
@@ -400,9 +413,9 @@ static void put_segment(Bits *to, Scratch *scratch, const uint8_t *bytes, size_t
     }
     plain = known < plain ? known : plain;
     /* Matches take their time, in writing and in reading. */
-    bool matches = matched < plain - plain / WORTH;
+    bool matches = matched < plain - plain / PAYS;
     uint64_t least = matches ? matched : plain;
-    if (least > 8 * count - 8 * count / WORTH) {
+    if (least > 8 * count - 8 * count / scratch->worth) {
         put_stored(to, bytes + first, count);
         return;
     }
@@ -438,12 +451,15 @@ size_t deflate_bound(size_t size, size_t planes)
     return size + size / 1024 + 512 * (planes + size / SEGMENT + 1) + 64;
 }
 
-size_t deflate_planes(const uint8_t *planes, size_t values, size_t width, uint8_t *out)
+size_t deflate_planes(
+    const uint8_t *planes, size_t values, size_t used, size_t width, unsigned worth, uint8_t *out
+)
 {
     Scratch *scratch = malloc(sizeof *scratch);
     if (scratch == NULL)
         return 0;
     Bits to = {out, 0, 0};
+    scratch->worth = worth;
     put(&to, 0x0178, 16);
     for (size_t plane = 0, next; plane < width; plane = next) {
         /* Neighbours that hold one value, as those of small integers do, are one. */
@@ -455,8 +471,13 @@ size_t deflate_planes(const uint8_t *planes, size_t values, size_t width, uint8_
         size_t count = (next - plane) * values;
         scratch->bits = count < FEW ? FEW_BITS : HASH_BITS;
         forget(scratch);
-        for (size_t first = 0; first < count; first += SEGMENT)
-            put_segment(&to, scratch, bytes, first, count - first < SEGMENT ? count : first + SEGMENT);
+        for (size_t first = 0, stop; first < count; first = stop) {
+            stop = count - first < SEGMENT ? count : first + SEGMENT;
+            /* What is there is not to be taken for what it is mixed with. */
+            if (first < used && used < stop && next == plane + 1)
+                stop = used;
+            put_segment(&to, scratch, bytes, first, stop);
+        }
     }
     free(scratch);
     /* An empty block that says that it is the last, and the checksum on a byte's boundary, high byte first. */

@@ -17,7 +17,7 @@
 #include "pool.h"
 
 /* Raised with every change of what the Python side and this file say to each other: a stale build is not used. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 typedef struct {
     const uint8_t *rows;
@@ -28,7 +28,8 @@ typedef struct {
 typedef struct {
     Job job; /* first, so that one is the other */
     Part *parts;
-    size_t part_count, row_bytes, width, size;
+    size_t part_count, row_bytes, width, size, used;
+    unsigned worth;
     uint8_t *out; /* NULL once done: memory ran out */
     size_t out_size;
 } Work;
@@ -79,7 +80,8 @@ static void encode(Job *job)
         gather(work, rows);
     const uint8_t *from = rows != NULL ? rows : work->parts[0].rows;
     shuffle(from, size / work->width, work->width, planes);
-    size_t packed = deflate_planes(planes, size / work->width, work->width, out);
+    size_t values = size / work->width, used = work->used / work->width;
+    size_t packed = deflate_planes(planes, values, used, work->width, work->worth, out);
     if (!packed)
         goto done;
     work->out_size = packed;
@@ -156,18 +158,20 @@ static Work *read_work(PyObject *parts, Py_ssize_t rows, Py_ssize_t row_bytes, P
         return NULL;
     }
     work->size = (size_t)(rows * row_bytes);
+    work->used = (size_t)(total * row_bytes);
     return work;
 }
 
 static PyTypeObject ChunkType;
 
-/* encode(parts, rows, row_bytes, width, later): later by the threads of start(), else here and now. */
+/* encode(parts, rows, row_bytes, width, worth, later): later by the threads of start(), else here and now. */
 static PyObject *native_encode(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *parts;
     Py_ssize_t rows, row_bytes, width;
+    unsigned worth;
     int later;
-    if (!PyArg_ParseTuple(args, "O!nnnp", &PyTuple_Type, &parts, &rows, &row_bytes, &width, &later))
+    if (!PyArg_ParseTuple(args, "O!nnnIp", &PyTuple_Type, &parts, &rows, &row_bytes, &width, &worth, &later))
         return NULL;
     Work *work = read_work(parts, rows, row_bytes, width);
     if (work == NULL)
@@ -179,6 +183,7 @@ static PyObject *native_encode(PyObject *Py_UNUSED(module), PyObject *args)
     }
     self->arrays = Py_NewRef(parts);
     self->work = work;
+    work->worth = worth > 1 ? worth : 1;
     if (later)
         pool_submit(&work->job);
     else {
