@@ -4,6 +4,7 @@ from setuptools import Extension, setup
 
 FLAGS = ["-std=c11", "-O2", "-fvisibility=hidden"]
 NATIVE = "recorder/format/native"
+PARTS = ("deflate", "huffman", "planes", "cells", "pool")
 
 try:
     import numpy
@@ -32,10 +33,10 @@ else:
         ),
         Extension(
             "recorder.format._native",
-            [f"{NATIVE}/{name}.c" for name in ("module", "deflate", "huffman", "planes", "cells", "pool")],
-            depends=[f"{NATIVE}/{name}.h" for name in ("deflate", "huffman", "planes", "cells", "pool")],
+            [f"{NATIVE}/{name}.c" for name in ("module", *PARTS)],
+            depends=[f"{NATIVE}/{name}.h" for name in PARTS],
             include_dirs=[numpy.get_include()],
-            extra_compile_args=[*FLAGS, "-pthread"],
+            extra_compile_args=[*FLAGS, "-O3", "-pthread"],
             extra_link_args=["-pthread"],
             optional=True,
         ),

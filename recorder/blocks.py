@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recorder.h5.chunking import MAX_CHUNK_BYTES
 from recorder.plan import Plan
 from recorder.ring.record import Description
 
@@ -22,8 +23,13 @@ class Blocks:
 
     def __init__(self, plan: Plan) -> None:
         self.row_bytes = plan.row_bytes
+        self._widest = max((f.row_bytes for f in plan.main_columns()), default=8)
         self._places = plan.places()
         self._described: dict[int, Description] = {}
+
+    def chunk_rows(self, most: int) -> int:
+        """Rows of a chunk of the widest stream of the main table, where chunks have at most so many."""
+        return max(1, min(most, MAX_CHUNK_BYTES // self._widest))
 
     def described(self, plan: Plan, budget: int) -> Description:
         """A block of this many bytes; ``plan`` is the one that these are of, or its equal."""

@@ -138,6 +138,14 @@ class Plan:
         rows = max(1, int(budget // self.row_bytes))
         return tuple(self._layout(rows))
 
+    def main_columns(self) -> list[Field]:
+        """Columns of the main table that are stored as they are; spikes are not."""
+        return [
+            Field(name, stream.kind.dtype.str, stream.shape)
+            for name, stream in self.streams.items()
+            if stream.group != SPIKES and not stream.side and not stream.in_head
+        ]
+
     def _main_fields(self) -> list[Field]:
         fields = [Field(HEAD, self.head_fields())]
         for name, stream in self.streams.items():

@@ -8,6 +8,7 @@ weight change or an event, and whatever must be refused.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.admission import StreamType, admit, admit_key, admit_real, admit_timestep, learn
-from recorder.blocks import blocks_of
+from recorder.blocks import Blocks, blocks_of
 from recorder.dropping import Drops
 from recorder.errors import RowTooLargeError, StreamTypeError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
@@ -172,7 +173,9 @@ class StepLog:
         """Hand the open block over and open the next; False if there is no room and the policy is to drop."""
         self.seal()
         blocks = blocks_of(self.plan)
-        described = blocks.described(self.plan, self._next_budget(blocks.row_bytes))
+        described = blocks.described(
+            self.plan, self._whole_chunks(blocks, self._next_budget(blocks.row_bytes))
+        )
         self.record = self._writer.append(ROWS, described)
         if self.record is None:
             return False
@@ -387,6 +390,12 @@ class StepLog:
             self._budget *= 2
         self._budget = min(self._budget, largest)
         return self._budget
+
+    def _whole_chunks(self, blocks: Blocks, budget: int) -> int:
+        """A budget for a block that ends where chunks do, if a large one can: then hardly anything waits."""
+        rows, chunk = int(budget // blocks.row_bytes), blocks.chunk_rows(self._options.chunk_size)
+        whole = (self._rows_before + rows) // chunk * chunk - self._rows_before
+        return math.ceil(whole * blocks.row_bytes) + 1 if 2 * whole > rows else budget
 
     def _sideband(self) -> Sideband:
         return Sideband(self.plan, self._writer.ring.largest_record)

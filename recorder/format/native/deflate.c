@@ -16,7 +16,7 @@
 enum {
     SEGMENT = 2 * 65535, /* bytes of a block, so that codes follow what changes; whole blocks where it is stored */
     SAMPLE = 1 << 13,
-    PIECES = 16,
+    PIECES = 8,
     PIECE = 1 << 8,
     WINDOW = 1 << 15,
     SHORTEST = 4,
@@ -331,8 +331,11 @@ static void put_literals(Bits *to, const Code *code, const uint8_t *bytes, size_
     Bits bits = *to;
     size_t n = 0;
     for (; n + 4 <= count; n += 4) {
-        for (int k = 0; k < 4; k++)
-            add(&bits, table[bytes[n + (size_t)k]] & 0xffff, table[bytes[n + (size_t)k]] >> 16);
+        uint32_t a = table[bytes[n]], b = table[bytes[n + 1]], c = table[bytes[n + 2]], d = table[bytes[n + 3]];
+        add(&bits, a & 0xffff, a >> 16);
+        add(&bits, b & 0xffff, b >> 16);
+        add(&bits, c & 0xffff, c >> 16);
+        add(&bits, d & 0xffff, d >> 16);
         flush(&bits);
     }
     for (; n < count; n++)
@@ -371,9 +374,12 @@ static bool repeats(Scratch *scratch, const uint8_t *bytes, size_t first, size_t
     size_t middle = first + (stop - first - sample) / 2;
     histogram(bytes + middle, sample, often);
     uint64_t plain = literal_bits(often);
+    unsigned bits = scratch->bits;
+    scratch->bits = FEW_BITS;
     forget(scratch);
     tokenise(scratch, bytes, middle, middle + sample, 256 * plain / sample);
     forget(scratch);
+    scratch->bits = bits;
     return tokens_bits(scratch) * PAYS < plain * (PAYS - 1);
 }
 
@@ -387,8 +393,8 @@ static bool is_noise(Scratch *scratch, const uint8_t *bytes, size_t count)
     for (size_t n = 0; n < PIECES; n++)
         memcpy(pieces + n * PIECE, bytes + n * ((count - PIECE) / (PIECES - 1)), PIECE);
     histogram(pieces, sizeof pieces, often);
-    /* So few see 0.05 of a bit less than there is. */
-    return entropy(often, 256) * scratch->worth > 8 * sizeof pieces * (scratch->worth - 1) - sizeof pieces * 2
+    /* So few show a tenth of a bit less than there is. */
+    return entropy(often, 256) * scratch->worth > sizeof pieces * (8 * scratch->worth - 8 - scratch->worth / 10)
         && !repeats(scratch, bytes, 0, count, sizeof pieces);
 }
 

@@ -71,26 +71,20 @@ static bool is_whole(const Work *work)
 static void encode(Job *job)
 {
     Work *work = (Work *)job;
-    size_t size = work->size;
-    uint8_t *rows = is_whole(work) ? NULL : malloc(size + 1), *planes = malloc(size + 1);
-    uint8_t *out = malloc(deflate_bound(size, work->width));
-    if (planes == NULL || out == NULL || (rows == NULL && !is_whole(work)))
-        goto done;
-    if (rows != NULL)
-        gather(work, rows);
-    const uint8_t *from = rows != NULL ? rows : work->parts[0].rows;
-    shuffle(from, size / work->width, work->width, planes);
-    size_t values = size / work->width, used = work->used / work->width;
-    size_t packed = deflate_planes(planes, values, used, work->width, work->worth, out);
-    if (!packed)
-        goto done;
-    work->out_size = packed;
-    /* What is kept may wait for a while: not at its largest size. */
-    work->out = realloc(out, work->out_size + 1);
-    if (work->out == NULL)
-        work->out = out;
-    out = NULL;
-done:
+    size_t size = work->size, bound = deflate_bound(size, work->width);
+    bool whole = is_whole(work);
+    uint8_t *rows = whole ? NULL : malloc(size + 1), *planes = malloc(size + 1), *out = malloc(bound);
+    if (planes != NULL && out != NULL && (whole || rows != NULL)) {
+        if (!whole)
+            gather(work, rows);
+        size_t values = size / work->width, used = work->used / work->width;
+        shuffle(whole ? work->parts[0].rows : rows, values, work->width, planes);
+        work->out_size = deflate_planes(planes, values, used, work->width, work->worth, out);
+        if (work->out_size) {
+            work->out = out;
+            out = NULL;
+        }
+    }
     free(rows);
     free(planes);
     free(out);

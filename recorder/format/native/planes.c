@@ -52,6 +52,10 @@ ROUNDS(16)
 void shuffle(const uint8_t *rows, size_t values, size_t width, uint8_t *planes)
 {
     size_t first = 0;
+    if (width == 1) {
+        memcpy(planes, rows, values);
+        return;
+    }
 #ifdef LANES
     if (width == 2)
         first = shuffle_2(rows, values, planes);
