@@ -195,13 +195,14 @@ class _Source:
             + ":",
             *(f"            {line}" for line in self.reads),
             "            if " + (" and ".join(f"({c})" for c in self.checks) or "True") + ":",
+            "                rows = i + 1",
             *(f"                {line}" for line in self.writes),
             f"                pack(head, i * {self.record.size}, "
             + ", ".join(["timestep", *self.packed])
             + ")",
             *(f"                {line}" for line in self.publishes),
-            "                counts[0] = i + 1",
-            "                i += 1",
+            "                counts[0] = rows",
+            "                i = rows",
             *(f"                {line}" for line in self.commits),
             "                busy = False",
             "                return None",
@@ -255,8 +256,6 @@ class _Source:
                     ]
                 )
                 self.checks.append(f"len({mapping}) == {present}")
-                sampled = [s.key for s in streams if s.required and s.rate > 1]
-                self.checks += [f"{keys[key]} in {mapping}" for key in sampled]
             self._keys = getattr(self, "_keys", {}) | {(group, key): name for key, name in keys.items()}
         for group in (SPIKES, REWARDS):
             if group not in self.plan.streams:
@@ -289,7 +288,9 @@ class _Source:
                 self.writes.append(self._write(stream, target, "i", value))
             return
         self.reads.append(f"{has} = " + " and ".join(conditions))
-        self.reads.append(f"if {has}: {value} = {fetch}")
+        # Whether or not it is due: a key that is missing is found out by its look-up.
+        always = stream.required and stream.group in (NEURAL, BEHAVIOR)
+        self.reads.append(f"{value} = {fetch}" if always else f"if {has}: {value} = {fetch}")
         self._convert(stream, value, f"if {has}: ")
         side, cap = f"k{self.sides}", self._view(f"cap{index}")
         need, target = self._view(f"need{index}"), self._view(f"a{index}")
@@ -300,7 +301,7 @@ class _Source:
             self.writes.append(f"    {target}[{side}] = h + len({value})")
         else:
             self.writes.append("    " + self._write(stream, target, side, value))
-        self.writes.append(f"    {need}[{side}] = i + 1")
+        self.writes.append(f"    {need}[{side}] = rows")
         self.publishes.append(f"if {has}: counts[{2 * (self.sides + 1)}] = {side} + 1")
         self.commits.append(f"if {has}:")
         self.commits.append(f"    {side} += 1")
@@ -342,4 +343,5 @@ class _Source:
         if stream.scalar_code is not None or not _flat(stream):
             return f"{target}[{row}] = {value}"
         width = stream.shape[0]
-        return f"{target}[{row} * {width}:({row} + 1) * {width}] = {value}"
+        end = "rows" if row == "i" else f"({row} + 1)"
+        return f"{target}[{row} * {width}:{end} * {width}] = {value}"
