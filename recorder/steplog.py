@@ -259,8 +259,10 @@ class StepLog:
 
     def position(self) -> Position:
         """Where in the open block the next row goes."""
-        if self._parked is not None:
-            return self._parked
+        parked = self._parked
+        if parked is not None:
+            # A copy: whoever goes on from here may be interrupted half-way.
+            return Position(parked.row, list(parked.side), parked.heap, list(parked.due))
         return self.function.position() if self.function is not None else Position()
 
     def _attach(self, position: Position) -> None:

@@ -164,6 +164,7 @@ class Writer:
         if self._error is None:
             try:
                 with self.busy:
+                    self._land()
                     self._sink.close()
             except (OSError, RuntimeError) as error:
                 self._error = error
@@ -244,21 +245,27 @@ class Writer:
             try:
                 self._write(self._sealed, ahead=ahead)
             except BaseException as error:
-                # Half a block may be in the file. The ring has all of it.
                 self._fail(error)
-                self.check()
+        self.check()
 
     def _write(self, sealed: int, *, ahead: bool = False) -> None:
         with self.busy:
-            self._land()
-            # Within: another thread, which closes the recording while this one logs, may have written them.
-            first = self.ring.finished
-            if first >= sealed:
+            if self._error is not None:
                 return
-            self._sink.begin(self.ring.record(seq) for seq in range(first, sealed))
-            self._begun = sealed
-            if not ahead:
+            try:
                 self._land()
+                # Another thread, which closes the recording while this one logs, may have written them.
+                first = self.ring.finished
+                if first >= sealed:
+                    return
+                self._sink.begin(self.ring.record(seq) for seq in range(first, sealed))
+                self._begun = sealed
+                if not ahead:
+                    self._land()
+            except BaseException as error:
+                # Before anybody else gets in: half a block may be in the file, and the ring has all of it.
+                self._error = error
+                raise
 
     def _land(self) -> None:
         """Store what is being encoded."""

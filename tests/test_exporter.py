@@ -177,6 +177,36 @@ def test_what_fits_no_block_is_refused_and_the_rest_goes_on(exporter: DataExport
         assert loader.get_episode_summary(0)["text"] == "y" * 500_000
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_failed_once_is_neither_forgotten_nor_stored_twice(tmp_path: Path, ended: bool) -> None:
+    exporter = DataExporter("run", tmp_path, ring_bytes=1 << 20, chunk_size=100)
+    exporter.start_episode()
+    steps = 0 if ended else 30_000
+    for t in range(steps):
+        exporter.log(t, behavior={"x": float(t)})
+    exporter.flush()
+    for t in range(steps, steps + 1000):
+        exporter.log(t, behavior={"x": float(t)})
+    if ended:
+        exporter.end_episode()
+    name = "_restructure" if ended else "_stream"
+    real = getattr(Sink, name)
+
+    def fail_once(sink: Sink, *arguments: Any) -> None:
+        setattr(Sink, name, real)
+        if not ended:
+            real(sink, *arguments)
+        raise OSError(28, "No space left on device")
+
+    with mock.patch.object(Sink, name, fail_once), pytest.raises(WriteError, match="flightrec repair"):
+        exporter.flush()
+    for again in (exporter.flush, lambda: exporter.h5_file, exporter.flush, exporter.close):
+        with pytest.raises(WriteError):
+            again()
+    assert repair(exporter.h5_path).status == "recovered"
+    assert steps_of(exporter.h5_path, 0) == [float(t) for t in range(steps + 1000)]
+
+
 class Gate:
     """Holds the writer until it is opened."""
 

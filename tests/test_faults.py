@@ -9,6 +9,7 @@ import threading
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from recorder import (
 )
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.repair import repair
+from recorder.steplog import StepLog
 from recorder.writer import Writer
 
 pytestmark = pytest.mark.usefixtures("each_hot_path")
@@ -307,3 +309,37 @@ def test_a_full_side_table_is_no_concurrent_call(exporter: DataExporter) -> None
     exporter.close()
     with ExperimentLoader(exporter.h5_path) as loader:
         assert len(list(loader.get_episode(0).iter_events())) == 3000
+
+
+@pytest.mark.usefixtures("each_hot_path")
+@pytest.mark.parametrize("interrupted", [1, 2, 3])
+def test_a_batch_that_is_interrupted_leaves_its_steps_whole(tmp_path: Path, interrupted: int) -> None:
+    rates, steps = {"v": 7, "w": 5}, np.arange(20_000)
+    exporter = DataExporter("run", tmp_path, rates, ring_bytes=1 << 20)
+    exporter.start_episode()
+    real, calls = StepLog.move, []
+
+    def move(log: StepLog, position: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2 * interrupted:
+            raise KeyboardInterrupt
+        real(log, position)
+
+    def batch(first: int) -> None:
+        times = steps + first
+        values = {"v": times.astype(float), "w": np.stack([times, times], 1).astype(float)}
+        exporter.log_batch(times, neural_state=values, behavior={"x": times.astype(float)})
+
+    with mock.patch.object(StepLog, "move", move), pytest.raises(KeyboardInterrupt):
+        for first in (0, 20_000, 40_000):
+            batch(first)
+    batch(60_000)
+    exporter.close()
+    with ExperimentLoader(exporter.h5_path) as loader:
+        episode = loader.get_episode(0)
+        for key in rates:
+            stream = episode.stream(f"neural_states/{key}")
+            values = stream.read()
+            assert np.array_equal(values.reshape(len(values), -1)[:, 0], stream.timesteps)
+        behavior = episode.get_behavior()
+        assert np.array_equal(behavior["x"], behavior["timesteps"])

@@ -36,6 +36,9 @@ from recorder.ring.record import Record
 COUNTERS = 512
 """Counters in the one chunk that is rewritten in place: a page, so that no kill tears it."""
 
+MORE_THAN_ROWS = 64
+"""Bytes that an encoded chunk has at most beyond its rows and a hundredth of them."""
+
 _LENGTH = struct.Struct("<I")
 
 _Left = tuple[dict[str, bytes], list[Column]]
@@ -90,8 +93,10 @@ class EpisodeWriter:
     @property
     def waiting_bytes(self) -> int:
         """More than the next :meth:`append` can add to the file."""
-        rows = sum(column.waiting * column.row_bytes for column in self._columns())
-        return int(rows * 1.01) + 65536
+        columns = list(self._columns())
+        rows = sum(column.waiting * column.row_bytes for column in columns)
+        chunks = sum(column.waiting // column.chunk_rows for column in columns)
+        return int(rows * 1.01) + MORE_THAN_ROWS * chunks + 65536
 
     @property
     def waiting_steps(self) -> int:

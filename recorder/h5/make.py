@@ -111,6 +111,12 @@ def growing(
     keywords: Mapping[str, Any],
 ) -> Any:
     """A dataset of rows of this shape, none yet, that grows by chunks; ``keywords`` as h5py names filters."""
+    if isinstance(keywords.get("compression"), int):
+        # Filters of plugins may add to their options what they find out about the dataset, each time.
+        group, name = h5py.Group(parent), path.decode()
+        return group.create_dataset(
+            name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunk, **keywords
+        ).id
     space = h5s.create_simple((0, *shape), (h5s.UNLIMITED, *shape))
     plist = _growing_plist(dtype, chunk, tuple(sorted(keywords.items())))
     return h5d.create(parent, path, type_of(dtype), space, plist, unicode())
@@ -120,7 +126,7 @@ def growing(
 def _growing_plist(
     dtype: np.dtype[Any], chunk: tuple[int, ...], keywords: tuple[tuple[str, Any], ...]
 ) -> Any:
-    # What h5py makes of the keywords, filters of plugins too, taken from a dataset that it made.
+    # What h5py makes of the keywords, taken from a dataset that it made.
     with h5py.File("flightrec-growing", "w", driver="core", backing_store=False) as file:
         made = file.create_dataset(
             "made", (0, *chunk[1:]), dtype, maxshape=(None, *chunk[1:]), chunks=chunk, **dict(keywords)

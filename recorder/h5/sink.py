@@ -71,7 +71,7 @@ class Sink:
         OSError, RuntimeError
             HDF5 or the file system refused; the caller must not apply anything further.
         """
-        ended, self._ended, episode = self._ended, [], self.episode
+        ended, episode = self._ended, self.episode
         # SWMR appends change metadata in place, one by one: only a transaction survives a power cut.
         if ended or self.sync or (episode is not None and episode.needs_structure):
             self._restructure(ended)
@@ -81,6 +81,7 @@ class Sink:
             except BaseException:
                 self._forsake_live()
                 raise
+        self._ended = []
         if episode is None:
             return b""
         episode.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from typing import Any
 
@@ -104,6 +105,13 @@ def test_sizes_at_which_something_changes(size: int, values: int) -> None:
     check(plane, [plane])
 
 
+@pytest.mark.parametrize("kind", ["<f8", "<c16", "u1"])
+@pytest.mark.parametrize("rows", [1, 2, 5, 20, 100])
+def test_a_few_values_that_do_not_shrink_grow_by_little(kind: str, rows: int) -> None:
+    noise = np.random.default_rng(rows).integers(0, 256, rows * np.dtype(kind).itemsize).astype(np.uint8)
+    assert check(noise.view(kind), [noise.view(kind)]) <= noise.nbytes + 13
+
+
 def test_codes_that_would_be_too_long_are_cut() -> None:
     # As often as Fibonacci's numbers say: the tree is a chain, the worst there is.
     often = [1, 1]
@@ -148,6 +156,25 @@ def test_cells_of_large_rasters() -> None:
     for rate in (0.0, 0.001, 0.5, 1.0):
         raster = np.random.default_rng(0).random((777, 101)) < rate
         assert np.array_equal(compiled.cells(raster), np.flatnonzero(raster))
+
+
+def test_a_raster_that_changes_meanwhile_overflows_nothing() -> None:
+    raster = np.zeros(1 << 20, np.uint8)
+    done = threading.Event()
+
+    def change() -> None:
+        while not done.is_set():
+            raster[::3] = 1
+            raster[:] = 0
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        for _ in range(50):
+            assert len(compiled.cells(raster)) <= len(raster)
+    finally:
+        done.set()
+        changing.join()
 
 
 def test_what_is_no_chunk_is_refused() -> None:

@@ -35,22 +35,23 @@ static inline uint64_t word_at(const uint8_t *bytes)
     return word;
 }
 
-void find_cells(const uint8_t *raster, size_t size, int64_t *cells)
+size_t find_cells(const uint8_t *raster, size_t size, int64_t *cells, size_t room)
 {
-    size_t n = 0;
+    size_t n = 0, found = 0;
     for (; n + 32 <= size; n += 32) {
         uint64_t words[4] = {word_at(raster + n), word_at(raster + n + 8), word_at(raster + n + 16),
                              word_at(raster + n + 24)};
         if (!(words[0] | words[1] | words[2] | words[3]))
             continue;
         for (size_t k = 0; k < 4; k++)
-            while (words[k]) {
+            while (words[k] && found < room) {
                 unsigned byte = (unsigned)__builtin_ctzll(words[k]) >> 3;
-                *cells++ = (int64_t)(n + 8 * k + byte);
+                cells[found++] = (int64_t)(n + 8 * k + byte);
                 words[k] &= ~(0xffull << (8 * byte));
             }
     }
-    for (; n < size; n++)
+    for (; n < size && found < room; n++)
         if (raster[n])
-            *cells++ = (int64_t)n;
+            cells[found++] = (int64_t)n;
+    return found;
 }

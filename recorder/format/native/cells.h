@@ -8,7 +8,7 @@
 
 size_t count_cells(const uint8_t *raster, size_t size);
 
-/* Places of the bytes that are not zero, ascending, into room for count_cells() of them. */
-void find_cells(const uint8_t *raster, size_t size, int64_t *cells);
+/* Places of the first bytes that are not zero, ascending, as many as there is room for; returns how many. */
+size_t find_cells(const uint8_t *raster, size_t size, int64_t *cells, size_t room);
 
 #endif

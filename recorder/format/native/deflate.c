@@ -486,10 +486,17 @@ size_t deflate_planes(
         }
     }
     free(scratch);
+    /* Small planes that do not shrink: their blocks' heads add up. */
+    size_t size = values * width;
+    if ((size_t)(to.out - out) > size + 5 * (size / 65535 + 1) + 2) {
+        to = (Bits){out, 0, 0};
+        put(&to, 0x0178, 16);
+        put_stored(&to, planes, size);
+    }
     /* An empty block that says that it is the last, and the checksum on a byte's boundary, high byte first. */
     put(&to, 1 | 1 << 1, 10);
     put(&to, 0, -to.held & 7);
-    uint32_t adler = adler32(1, planes, values * width);
+    uint32_t adler = adler32(1, planes, size);
     for (int shift = 24; shift >= 0; shift -= 8)
         *to.out++ = (uint8_t)(adler >> shift);
     return (size_t)(to.out - out);

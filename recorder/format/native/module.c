@@ -272,9 +272,16 @@ static PyObject *native_cells(PyObject *Py_UNUSED(module), PyObject *object)
     if (cells == NULL)
         return NULL;
     int64_t *into = PyArray_DATA((PyArrayObject *)cells);
+    size_t found;
     Py_BEGIN_ALLOW_THREADS
-    find_cells(raster, size, into);
+    found = find_cells(raster, size, into, count);
     Py_END_ALLOW_THREADS
+    if (found < count) {
+        /* Somebody else writes into it meanwhile. */
+        PyObject *less = PySequence_GetSlice(cells, 0, (Py_ssize_t)found);
+        Py_DECREF(cells);
+        return less;
+    }
     return cells;
 }
 

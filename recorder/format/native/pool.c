@@ -1,3 +1,5 @@
+#define _POSIX_C_SOURCE 200809L /* signal masks, beside C11 */
+
 #include "pool.h"
 
 #include <pthread.h>

@@ -71,12 +71,14 @@ class Column:
 
     def push(self, rows: NDArray[Any]) -> None:
         """More rows; a view, which must stay as it is until they are drained or settled."""
+        assert not self._encoded
         if len(rows):
             self._pending.append(rows)
             self.waiting += len(rows)
 
     def fork(self, path: str) -> Column:
         """A column of its own with the same rows so far; its dataset begins as a copy of this one's."""
+        assert not self._encoded
         other = Column(path, self.dtype, self.shape, self.chunk_rows, dict(self.attributes))
         other._pending, other.waiting = list(self._pending), self.waiting
         if self.exists and self.committed:
@@ -190,6 +192,7 @@ class Column:
 
     def state(self) -> dict[str, Any]:
         """Everything but the waiting rows, as JSON; :meth:`restore` is its inverse."""
+        assert not self._encoded
         return {
             "path": self.path,
             "dtype": self.dtype.str,
