@@ -119,3 +119,9 @@ def test_inputs_depend_on_the_seed_alone(workloads) -> None:  # type: ignore[no-
     assert one.x == two.x
     assert (one.spikes != other.spikes).any()
     assert one.spikes.mean() == pytest.approx(work.rate, rel=0.1)
+
+
+def test_batches(tmp_path: Path) -> None:
+    assert "log_batch(), 100,000 steps" in run("batches.py", "--steps", "100000", "--output", str(tmp_path))
+    ways = saved(tmp_path, "batches")["ways"]
+    assert all(way["caller_ns"] > 0 for way in ways.values())  # type: ignore[attr-defined]
