@@ -253,13 +253,15 @@ class Writer:
             if self._error is not None:
                 return
             try:
-                self._land()
-                # Another thread, which closes the recording while this one logs, may have written them.
-                first = self.ring.finished
-                if first >= sealed:
-                    return
-                self._sink.begin(self.ring.record(seq) for seq in range(first, sealed))
-                self._begun = sealed
+                # Another thread, which closes the recording while this one logs, may have begun them.
+                records = [self.ring.record(seq) for seq in range(self._begun, sealed)]
+                if not (ahead and records and self._sink.admits(records)):
+                    self._land()
+                if records:
+                    self._sink.begin(records)
+                    # What waited longer is stored while threads encode this.
+                    self._land()
+                    self._begun = sealed
                 if not ahead:
                     self._land()
             except BaseException as error:

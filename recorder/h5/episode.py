@@ -130,6 +130,19 @@ class EpisodeWriter:
             column.encode(self.chunking, final=self.end is not None)
         deflate.start()
 
+    def hold(self) -> bytes:
+        """Let more be fed before the next :meth:`append`, which leaves it alone; the state after that."""
+        self.settle()
+        state = self.state()
+        for column in self._columns():
+            column.hold()
+        return state
+
+    def release(self) -> None:
+        """After that :meth:`append`: the next one takes all there is."""
+        for column in self._columns():
+            column.release()
+
     def restructure(self, file: h5py.File, template: Template) -> None:
         """Within a transaction: create what is missing, append what was encoded, finish what has ended."""
         final = self.end is not None

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -26,6 +28,18 @@ from recorder.ring.record import END, ROWS, START, Record
 Change = Callable[[h5py.File], None]
 
 
+@dataclass
+class _Batch:
+    """What was begun together, and ends together."""
+
+    ended: list[EpisodeWriter]
+    episode: EpisodeWriter | None
+    streams: bool
+    """Whether it is only appended."""
+    state: bytes | None = None
+    """What :meth:`Sink.end` returns, where another batch was begun before that."""
+
+
 class Sink:
     """Applies records in order. Not thread-safe: one thread at a time.
 
@@ -42,7 +56,7 @@ class Sink:
     def __init__(self, path: Path, chunking: Chunking, *, sync: bool = False) -> None:
         self.path, self.chunking, self.sync = path, chunking, sync
         self.episode: EpisodeWriter | None = None
-        self._ended: list[EpisodeWriter] = []
+        self._batches: deque[_Batch] = deque()
         self._upto = 0
         self._journal = path.with_name(path.name + JOURNAL_SUFFIX)
         self._live: LiveFile | None = None
@@ -56,36 +70,54 @@ class Sink:
         return self.end()
 
     def begin(self, records: Iterable[Record]) -> None:
-        """Take what these records hold, and begin to encode it; their memory must stay until :meth:`end`."""
+        """Take what these records hold, and begin to encode it; their memory must stay until :meth:`end`.
+
+        Where something was begun before and has not ended, only after :meth:`admits` said so.
+        """
         records = list(records)
-        self._ended, self.episode = feed(records, self.episode, self.chunking)
-        self._upto = records[-1].seq + 1
-        for episode in (*self._ended, *([] if self.episode is None else [self.episode])):
+        for batch in self._batches:
+            assert batch.episode is not None
+            batch.state = batch.episode.hold()
+        ended, self.episode = feed(records, self.episode, self.chunking)
+        for episode in (*ended, *([] if self.episode is None else [self.episode])):
             episode.encode()
+        self._upto = records[-1].seq + 1
+        self._batches.append(_Batch(ended, self.episode, self._can_stream(ended)))
+
+    def admits(self, records: Iterable[Record]) -> bool:
+        """Whether these may be begun although what was begun before has not ended.
+
+        They are encoded then while that is written. One may overtake so, and only what is appended.
+        """
+        alone = len(self._batches) == 1 and self._batches[0].streams
+        return alone and all(record.kind == ROWS for record in records)
 
     def end(self) -> bytes:
-        """Store what was begun, and return the state to go on from.
+        """Store what was begun, the first of two; returns the state to go on from.
 
         Raises
         ------
         OSError, RuntimeError
             HDF5 or the file system refused; the caller must not apply anything further.
         """
-        ended, episode = self._ended, self.episode
-        # SWMR appends change metadata in place, one by one: only a transaction survives a power cut.
-        if ended or self.sync or (episode is not None and episode.needs_structure):
-            self._restructure(ended)
-        elif episode is not None:
+        batch = self._batches[0]
+        if batch.streams:
+            assert batch.episode is not None
             try:
-                self._stream(episode)
+                self._stream(batch.episode)
             except BaseException:
                 self._forsake_live()
                 raise
-        self._ended = []
-        if episode is None:
+        elif batch.ended or batch.episode is not None:
+            self._restructure(batch)
+        self._batches.popleft()
+        if batch.episode is None:
             return b""
-        episode.settle()
-        return episode.state()
+        if batch.state is not None:
+            batch.episode.release()
+            return batch.state
+        batch.episode.settle()
+        return batch.episode.state()
 
     def change(self, change: Change, ahead: Callable[[int], bytearray] | None = None) -> None:
         """One structural change: all of it, or its exception and none of it.
@@ -121,8 +153,15 @@ class Sink:
             self._live.disown()
         self._close_descriptor()
 
-    def _restructure(self, ended: list[EpisodeWriter]) -> None:
+    def _can_stream(self, ended: list[EpisodeWriter]) -> bool:
+        # SWMR appends change metadata in place, one by one: only a transaction survives a power cut.
+        if ended or self.sync or self.episode is None:
+            return False
+        return not self.episode.needs_structure
+
+    def _restructure(self, batch: _Batch) -> None:
         image: Image | None = None
+        ended = batch.ended
 
         def ahead(end: int) -> bytearray:
             nonlocal image
@@ -134,7 +173,7 @@ class Sink:
         def change(file: h5py.File) -> None:
             if image is not None:
                 image.link(file)
-            restructure(file, ended, self.episode, self._template)
+            restructure(file, ended, batch.episode, self._template)
 
         self.change(change, ahead if worth_it(len(ended)) else None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -52,6 +53,8 @@ class Column:
         self._pending: list[NDArray[Any]] = []
         self._encoded: deque[tuple[int, Callable[[], Stored] | NDArray[Any]]] = deque()
         """Rows of each chunk that was taken from what waits, and the chunk, or how to wait for it."""
+        self._held: int | None = None
+        """How many of these the next :meth:`drain` takes; None for all."""
         self._dataset: h5d.DatasetID | None = None
 
     @property
@@ -71,18 +74,19 @@ class Column:
 
     def push(self, rows: NDArray[Any]) -> None:
         """More rows; a view, which must stay as it is until they are drained or settled."""
-        assert not self._encoded
+        assert not self._encoded or self._held is not None
         if len(rows):
             self._pending.append(rows)
             self.waiting += len(rows)
 
     def fork(self, path: str) -> Column:
         """A column of its own with the same rows so far; its dataset begins as a copy of this one's."""
-        assert not self._encoded
+        assert not self._encoded or self._held == len(self._encoded)
         other = Column(path, self.dtype, self.shape, self.chunk_rows, dict(self.attributes))
-        other._pending, other.waiting = list(self._pending), self.waiting
-        if self.exists and self.committed:
-            other.source, other.committed = self.path, self.committed
+        # What is encoded will be in the file before a dataset of this column is made.
+        other._pending, other.waiting = list(self._pending), self.waiting - self._taken
+        if self.exists and self.committed + self._taken:
+            other.source, other.committed = self.path, self.committed + self._taken
         return other
 
     def create(self, episode: h5py.Group, chunking: Chunking, counter: int, *, final: bool) -> None:
@@ -142,7 +146,7 @@ class Column:
 
         Nothing may be pushed in between.
         """
-        left = self.waiting - sum(rows for rows, _ in self._encoded)
+        left = self.waiting - self._taken
         if final and not self.exists and self.source is None and not self._encoded:
             self.chunk_rows = max(1, min(self.chunk_rows, left))
         while left >= self.chunk_rows or (final and left):
@@ -155,13 +159,15 @@ class Column:
             left -= rows
 
     def drain(self) -> bool:
-        """Append the chunks that were encoded. True if anything was written."""
-        if not self._encoded:
+        """Append the chunks that were encoded, with :meth:`hold` those before it. True if there were any."""
+        chunks = len(self._encoded) if self._held is None else self._held
+        if not chunks:
             return False
         dataset = self._dataset
         assert dataset is not None
-        dataset.set_extent((self.committed + sum(rows for rows, _ in self._encoded), *self.shape))
-        while self._encoded:
+        new = sum(rows for rows, _ in islice(self._encoded, chunks))
+        dataset.set_extent((self.committed + new, *self.shape))
+        for _ in range(chunks):
             rows, made = self._encoded[0]
             if isinstance(made, np.ndarray):
                 h5py.Dataset(dataset)[self.committed : self.committed + rows] = made
@@ -172,6 +178,14 @@ class Column:
             self.committed += rows
             self.waiting -= rows
         return True
+
+    def hold(self) -> None:
+        """Let more be pushed and encoded before the next :meth:`drain`, which leaves that alone."""
+        self._held = len(self._encoded)
+
+    def release(self) -> None:
+        """After that :meth:`drain`: the next one takes all there is."""
+        self._held = None
 
     def flush(self) -> None:
         """Publish the new extent and chunks to readers."""
@@ -191,16 +205,18 @@ class Column:
         return self._pending[0]
 
     def state(self) -> dict[str, Any]:
-        """Everything but the waiting rows, as JSON; :meth:`restore` is its inverse."""
-        assert not self._encoded
+        """Everything but the waiting rows, as JSON, once all that is encoded is in the file.
+
+        :meth:`restore` is its inverse.
+        """
         return {
             "path": self.path,
             "dtype": self.dtype.str,
             "shape": list(self.shape),
             "chunk_rows": self.chunk_rows,
             "attributes": self.attributes,
-            "committed": self.committed,
-            "waiting": self.waiting,
+            "committed": self.committed + self._taken,
+            "waiting": self.waiting - self._taken,
             "counter": self.counter,
         }
 
@@ -212,6 +228,10 @@ class Column:
         column.committed, column.counter = state["committed"], state["counter"]
         column.push(np.frombuffer(blob, dtype).reshape(state["waiting"], *shape))
         return column
+
+    @property
+    def _taken(self) -> int:
+        return sum(rows for rows, _ in self._encoded)
 
     def _take(self, rows: int) -> list[NDArray[Any]]:
         parts: list[NDArray[Any]] = []
