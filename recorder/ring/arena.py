@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from recorder.errors import DamagedError
 from recorder.ring.drops import SIZE as DROPS
 from recorder.ring.drops import DropCounts
+from recorder.ring.pages import Pages, clear
 from recorder.ring.record import Description, Record
 from recorder.ring.tables import Table
 
@@ -63,6 +64,7 @@ class Ring:
         self._words: NDArray[np.uint64] = self._bytes[:_PAGE].view(np.uint64)
         self._directory: NDArray[np.uint64] = self._bytes[_PAGE:_ARENA].view(np.uint64)
         self._position = 0
+        self._pages = Pages(descriptor, self._map, _ARENA, _ARENA + self.arena_bytes)
         self._flying: deque[tuple[int, int]] = deque()
         self._records: dict[int, Record] = {}
         """Those of them that were put here, so that they need not be taken apart again."""
@@ -86,6 +88,9 @@ class Ring:
             os.close(descriptor)
             draft.unlink()
             raise
+        # Before anything else looks at them: a first fault would read ahead.
+        clear(descriptor, ring._map, 0, _ARENA)
+        clear(descriptor, ring._map, _ARENA + ring.arena_bytes, _ARENA + span)
         host = socket.gethostname().encode()[:64]
         ring._bytes[_HOST : _HOST + len(host)] = np.frombuffer(host, np.uint8)
         struct.pack_into("<d", ring._map, _STARTED, time.time())
@@ -168,6 +173,7 @@ class Ring:
         if offset is None:
             return None
         seq = self.published
+        self._pages.prepare(_ARENA + offset + length)
         memory = self._bytes[_ARENA + offset : _ARENA + offset + length]
         record = Record.create(memory, kind, seq, described)
         self._directory[seq % _ENTRIES] = offset
