@@ -151,45 +151,56 @@ static int gather_array(Log *self, Stream *stream, PyObject *value)
     return TAKEN;
 }
 
-static bool is_vector_of_int64(PyObject *value)
+/* Integers of every width that index lists come in, with NumPy's names for them. */
+#define EACH_INTEGER(DO) \
+    DO(NPY_INT8, int8_t) DO(NPY_UINT8, uint8_t) DO(NPY_INT16, int16_t) DO(NPY_UINT16, uint16_t) \
+    DO(NPY_INT32, int32_t) DO(NPY_UINT32, uint32_t) DO(NPY_INT64, int64_t) DO(NPY_UINT64, uint64_t)
+
+static bool is_vector(PyObject *value)
 {
     if (!PyArray_CheckExact(value))
         return false;
     PyArrayObject *array = (PyArrayObject *)value;
-    return PyArray_NDIM(array) == 1 && PyArray_TYPE(array) == NPY_INT64 && PyArray_ISCARRAY_RO(array);
+    return PyArray_NDIM(array) == 1 && PyArray_ISCARRAY_RO(array);
 }
 
-/* The same as int64, if they are the int32 that simulators have; NULL, without an error, if they are anything else. */
-static PyObject *widened(PyObject *value)
+/* Whether it holds integers that ascend from 0 or more to less than this. */
+static bool is_ascending(PyArrayObject *array, int64_t neurons)
 {
-    if (!PyArray_CheckExact(value))
-        return NULL;
-    PyArrayObject *array = (PyArrayObject *)value;
-    if (PyArray_NDIM(array) != 1 || PyArray_TYPE(array) != NPY_INT32 || !PyArray_ISCARRAY_RO(array))
-        return NULL;
-    PyObject *wide = PyArray_SimpleNew(1, PyArray_DIMS(array), NPY_INT64);
-    if (wide == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    const int32_t *from = PyArray_DATA(array);
-    int64_t *to = PyArray_DATA((PyArrayObject *)wide);
-    for (npy_intp n = 0; n < PyArray_SIZE(array); n++)
-        to[n] = from[n];
-    return wide;
-}
-
-static bool is_ascending(PyObject *value, int64_t neurons)
-{
-    const int64_t *ids = PyArray_DATA((PyArrayObject *)value);
-    npy_intp count = PyArray_SIZE((PyArrayObject *)value);
+    npy_intp count = PyArray_SIZE(array);
     int64_t last = -1;
-    for (npy_intp i = 0; i < count; i++) {
-        if (ids[i] <= last)
-            return false;
-        last = ids[i];
+    /* What is too large for 64 bits with a sign comes out below 0. */
+#define ASCENDING(NAME, TYPE) \
+    case NAME: { \
+        const TYPE *ids = PyArray_DATA(array); \
+        for (npy_intp n = 0; n < count; n++) { \
+            if ((int64_t)ids[n] <= last) \
+                return false; \
+            last = (int64_t)ids[n]; \
+        } \
+        return last < neurons; \
     }
-    return last < neurons;
+    switch (PyArray_TYPE(array)) {
+        EACH_INTEGER(ASCENDING)
+    default:
+        return false;
+    }
+}
+
+static void copy_widened(char *target, PyArrayObject *array)
+{
+    npy_intp count = PyArray_SIZE(array);
+    int64_t *to = (int64_t *)target;
+#define WIDENED(NAME, TYPE) \
+    case NAME: { \
+        const TYPE *ids = PyArray_DATA(array); \
+        for (npy_intp n = 0; n < count; n++) \
+            to[n] = (int64_t)ids[n]; \
+        return; \
+    }
+    switch (PyArray_TYPE(array)) {
+        EACH_INTEGER(WIDENED)
+    }
 }
 
 /* The sorted array within a SpikeIndices of this many neurons, or within nothing; NULL if it is no such thing. */
@@ -210,12 +221,7 @@ static PyObject *sorted_indices(Log *self, PyObject *value, int64_t neurons)
     }
     else
         ids = Py_NewRef(value);
-    if (ids != NULL && !is_vector_of_int64(ids)) {
-        PyObject *wide = widened(ids);
-        Py_DECREF(ids);
-        ids = wide;
-    }
-    if (ids != NULL && !is_ascending(ids, neurons))
+    if (ids != NULL && !(is_vector(ids) && is_ascending((PyArrayObject *)ids, neurons)))
         Py_CLEAR(ids);
     return ids;
 }
@@ -227,7 +233,7 @@ static int gather_indices(Log *self, Stream *stream, PyObject *timestep, PyObjec
         ids = PyObject_CallFunctionObjArgs(self->indices, timestep, value, NULL);
         if (ids == NULL)
             return not_plain_or_failed(self);
-        if (!is_vector_of_int64(ids)) {
+        if (!is_vector(ids) || PyArray_TYPE((PyArrayObject *)ids) != NPY_INT64) {
             Py_DECREF(ids);
             return NOT_PLAIN;
         }
@@ -323,9 +329,9 @@ static void store(Log *self, int64_t timestep)
         int64_t end;
         const void *source = &stream->scalar;
         if (stream->indices) {
-            size_t size = (size_t)PyArray_SIZE((PyArrayObject *)stream->value);
-            memcpy(block->heap + 8 * self->heap, PyArray_DATA((PyArrayObject *)stream->value), 8 * size);
-            self->heap = end = self->heap + (int64_t)size;
+            PyArrayObject *ids = (PyArrayObject *)stream->value;
+            copy_widened(block->heap + 8 * self->heap, ids);
+            self->heap = end = self->heap + (int64_t)PyArray_SIZE(ids);
             source = &end;
         }
         else if (stream->ndim)

@@ -14,6 +14,8 @@ from recorder.errors import AmbiguousSpikesError, InputError, StreamShapeError, 
 SPIKES = "spikes"
 DENSE, INDICES = "dense", "indices"
 _REAL = np.dtype(np.float64)
+_FEW = 64
+"""Up to so many indices are looked at one by one: a call of NumPy costs as much."""
 _HOW = (
     "say which: spikes=SpikeIndices(ids, n_neurons=N) or "
     "DataExporter(..., spike_format='indices', n_neurons=N) "
@@ -166,19 +168,20 @@ def admit_spikes(kind: SpikeType, step: Any, value: Any) -> NDArray[Any]:
         value = value.indices
     if _length(value) == 0 and getattr(value, "ndim", 1) == 1:
         return np.empty(0, np.int64)
-    array = as_array(SPIKES, step, value)
+    # What is integers in any case need not be asked for what a conversion would lose.
+    plain = type(value) is np.ndarray and value.dtype.isnative and value.dtype.kind in "iu"
+    array = value if plain else as_array(SPIKES, step, value)
     _require_vector(step, array)
     if array.dtype.kind not in "iu":
         raise StreamTypeError(SPIKES, f"{kind}, as integers", describe(array), step=step)
-    ids = np.sort(array)
-    if int(ids[0]) < 0 or int(ids[-1]) >= kind.n_neurons:
-        outside = int(ids[0]) if int(ids[0]) < 0 else int(ids[-1])
+    ascending = _ascends(array)
+    ids = array if ascending else np.sort(array)
+    first, last = int(ids[0]), int(ids[-1])
+    if first < 0 or last >= kind.n_neurons:
+        outside = first if first < 0 else last
         raise InputError(SPIKES, f"indices from 0 to {kind.n_neurons - 1}", str(outside), step=step)
-    repeated = ids[1:] == ids[:-1]
-    if repeated.any():
-        raise InputError(
-            SPIKES, "distinct indices", f"{int(ids[1:][repeated][0])} more than once", step=step, hint=_HOW
-        )
+    if not ascending:
+        _require_distinct(step, ids)
     return ids.astype(np.int64)
 
 
@@ -201,6 +204,22 @@ def _length(value: Any) -> int:
 def _require_vector(step: Any, array: NDArray[Any]) -> None:
     if array.ndim != 1:
         raise StreamShapeError(SPIKES, "one dimension", describe(array), step=step)
+
+
+def _require_distinct(step: Any, ids: NDArray[Any]) -> None:
+    repeated = ids[1:] == ids[:-1]
+    if repeated.any():
+        raise InputError(
+            SPIKES, "distinct indices", f"{int(ids[1:][repeated][0])} more than once", step=step, hint=_HOW
+        )
+
+
+def _ascends(ids: NDArray[Any]) -> bool:
+    """Whether indices are sorted and distinct already, as simulators have them."""
+    if len(ids) <= _FEW:
+        listed = ids.tolist()
+        return bool(listed == sorted(set(listed)))
+    return bool((ids[1:] > ids[:-1]).all())
 
 
 def _could_be_indices(array: NDArray[Any]) -> bool:

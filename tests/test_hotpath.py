@@ -27,6 +27,7 @@ from recorder import (
     SpikeIndices,
     hotpath,
 )
+from recorder.errors import StreamShapeError, StreamTypeError
 from recorder.format import native
 
 STEADY: dict[str, Any] = {
@@ -311,17 +312,52 @@ def test_a_log_that_is_kept_is_the_newest_one(tmp_path: Path) -> None:
         assert loader.get_episode(1).get_behavior()["x"].tolist() == [1.0, 2.0, 3.0, 3.0]
 
 
+INDEX_TYPES = (*"bBhHiIlLqQ", ">i4", "<u2")
+
+
 @pytest.mark.usefixtures("each_hot_path")
-def test_index_lists_of_32_bits_are_what_they_are_in_64(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", INDEX_TYPES)
+def test_index_lists_of_every_width_are_what_they_are_in_64_bits(tmp_path: Path, kind: str) -> None:
     chance = np.random.default_rng(0)
-    lists = [np.flatnonzero(chance.random(50) < 0.2).astype(np.int32) for _ in range(200)]
-    with DataExporter("run", tmp_path, spike_format="indices", n_neurons=50) as exporter:
+    lists = [np.flatnonzero(chance.random(120) < 0.2).astype(kind) for _ in range(200)]
+    lists[20:24] = [lists[0][:0], lists[0][:1], np.arange(120).astype(kind), np.repeat(lists[0], 2)[::2]]
+    with DataExporter("run", tmp_path, spike_format="indices", n_neurons=120) as exporter:
         exporter.start_episode()
         for t, ids in enumerate(lists):
-            exporter.log(t, spikes=ids if t % 3 else SpikeIndices(ids, 50))
-        with pytest.raises(InputError, match="got 50"):
-            exporter.log(200, spikes=np.array([50], np.int32))
-        exporter.log(200, spikes=np.array([7, 3], np.int32))
+            exporter.log(t, spikes=ids if t % 3 else SpikeIndices(ids, 120))
+        refused = [([120], "got 120"), ([5, 5], "5 more than once"), ([3, 2, 3], "3 more than once")]
+        for ids, message in refused:
+            with pytest.raises(InputError, match=message):
+                exporter.log(200, spikes=np.array(ids).astype(kind))
+        exporter.log(200, spikes=np.array([7, 3]).astype(kind))
     with ExperimentLoader(exporter.h5_path) as loader:
         spikes = loader.get_episode(0).get_spikes()
     assert spikes["neuron_ids"].tolist() == [*np.concatenate(lists).tolist(), 3, 7]
+    assert np.bincount(spikes["timesteps"]).tolist() == [*map(len, lists), 2]
+
+
+@pytest.mark.usefixtures("each_hot_path")
+@pytest.mark.parametrize("width", [8, 16, 32, 64])
+def test_index_lists_that_are_none_are_refused_at_every_width(tmp_path: Path, width: int) -> None:
+    signed, unsigned = np.dtype(f"i{width // 8}"), np.dtype(f"u{width // 8}")
+    most = np.iinfo(unsigned).max
+    with DataExporter("run", tmp_path, spike_format="indices", n_neurons=100) as exporter:
+        exporter.start_episode()
+        exporter.log(0, spikes=np.array([1, 2], signed))
+        for ids, error, message in (
+            (np.array([-1, 4], signed), InputError, "got -1"),
+            (np.array([np.iinfo(signed).min], signed), InputError, str(np.iinfo(signed).min)),
+            (np.array([4, most], unsigned), InputError, f"got {most}"),
+            (np.array([4, 5], f"f{max(2, width // 8)}"), StreamTypeError, "as integers"),
+            (np.array([True, False]), StreamTypeError, "as integers"),
+            (np.array([[1, 2]], signed), StreamShapeError, "one dimension"),
+            (np.array(3, signed), StreamShapeError, "one dimension"),
+        ):
+            with pytest.raises(error, match=message):
+                exporter.log(1, spikes=ids)
+        many = np.arange(100, dtype=signed)
+        with pytest.raises(InputError, match="more than once"):
+            exporter.log(1, spikes=np.append(many, signed.type(99)))
+        exporter.log(1, spikes=many[::-1])
+    with ExperimentLoader(exporter.h5_path) as loader:
+        assert loader.get_episode(0).get_spikes()["neuron_ids"].tolist() == [1, 2, *range(100)]
