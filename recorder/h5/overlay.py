@@ -12,6 +12,8 @@ from recorder.h5.untrusted import hide_broken_heap
 _PAGE = 4096
 _GATHERED = 4 << 20
 """Bytes past the old end that are gathered in memory: HDF5 writes them in pieces of some hundred."""
+_LARGE = 1 << 16
+"""A piece of this size goes to the file at once: fresh memory for it would cost more than its call."""
 
 
 class OverlayFile(io.RawIOBase):
@@ -43,7 +45,9 @@ class OverlayFile(io.RawIOBase):
         self._pages: dict[int, bytearray] = {}
         self._dirty: dict[int, tuple[int, int]] = {}
         self._fresh = bytearray()
-        """What was written right past the old end, and is not in the file yet."""
+        """What was written past the old end, and is not in the file yet."""
+        self._base = self.old_size
+        """Where it begins."""
         self._gathers = not memory
 
     def extents(self) -> list[tuple[int, bytes]]:
@@ -59,9 +63,9 @@ class OverlayFile(io.RawIOBase):
         """
         if self.error is not None:
             return
-        with memoryview(self._fresh)[: max(0, self.size - self.old_size)] as fresh:
+        with memoryview(self._fresh)[: max(0, self.size - self._base)] as fresh:
             try:
-                write_all(self.descriptor, fresh, self.old_size)
+                write_all(self.descriptor, fresh, self._base)
             except OSError as error:
                 self.error = error
                 return
@@ -113,23 +117,25 @@ class OverlayFile(io.RawIOBase):
 
     def _fill(self, view: memoryview, start: int) -> None:
         count = len(view)
-        fresh = start - self.old_size
+        fresh = start - self._base
         if 0 <= fresh <= len(self._fresh) - count and self.error is None:
             view[:] = memoryview(self._fresh)[fresh : fresh + count]
             return
         data = os.pread(self.descriptor, count, start)
         view[: len(data)] = data
         view[len(data) :] = bytes(count - len(data))
-        if self._fresh and start + count > self.old_size:
-            a, b = max(start, self.old_size), min(start + count, self.old_size + len(self._fresh))
+        if self._fresh and start + count > self._base:
+            a, b = max(start, self._base), min(start + count, self._base + len(self._fresh))
             if a < b:
-                view[a - start : b - start] = self._fresh[a - self.old_size : b - self.old_size]
-        if self._pages:
-            for page in range(start // _PAGE, (start + count - 1) // _PAGE + 1):
+                view[a - start : b - start] = self._fresh[a - self._base : b - self._base]
+        # The page of the old end is held as a whole, but what lies past that end is not kept up there.
+        end = start + count if self.error is not None else min(start + count, self._limit)
+        if self._pages and start < end:
+            for page in range(start // _PAGE, (end - 1) // _PAGE + 1):
                 held = self._pages.get(page)
                 if held is not None:
                     base = page * _PAGE
-                    a, b = max(start, base), min(start + count, base + _PAGE)
+                    a, b = max(start, base), min(end, base + _PAGE)
                     view[a - start : b - start] = held[a - base : b - base]
 
     def write(self, data: Any) -> int:
@@ -141,7 +147,7 @@ class OverlayFile(io.RawIOBase):
             done = min(count, self._limit - start)
             self._hold(start, view[:done])
         if done < count and self._gathers and self.error is None:
-            done += self._gather(start + done - self.old_size, view[done:])
+            done += self._gather(start + done, view[done:])
         if done < count:
             self._store(start, view, done)
         self._position = end = start + count
@@ -158,8 +164,13 @@ class OverlayFile(io.RawIOBase):
         if done < len(view):
             self._hold(start + done, view[done:])
 
-    def _gather(self, at: int, view: memoryview) -> int:
-        """Take the beginning of a write, ``at`` bytes past the old end, into memory; returns how much."""
+    def _gather(self, start: int, view: memoryview) -> int:
+        """Take the beginning of a write past the old end into memory; returns how much."""
+        at, end = start - self._base, start + len(view)
+        if at < 0 or len(view) >= _LARGE:
+            if end > self._base:
+                self._let_go(end)
+            return 0
         if at >= _GATHERED:
             return 0
         count = min(len(view), _GATHERED - at)
@@ -168,6 +179,13 @@ class OverlayFile(io.RawIOBase):
             fresh.extend(bytes(at - len(fresh)))
         fresh[at : at + count] = view[:count]
         return count
+
+    def _let_go(self, end: int) -> None:
+        """Have what was gathered in the file, and gather no more before ``end`` or anything that is there."""
+        base, fresh = self._base, self._fresh
+        self._base, self._fresh = max(end, self.size), bytearray()
+        if fresh:
+            self._store(base, memoryview(fresh), 0)
 
     def truncate(self, size: int | None = None) -> int:
         """Set the size; old bytes are cut only when the change is applied."""
