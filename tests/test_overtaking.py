@@ -45,7 +45,7 @@ def call(step: int, streams: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {"timestep": step, "reward": float(step // 50)}
     given["neural_state"] = {"v": np.arange(NEURONS) * 0.5 + step}
     if streams["keys"]:
-        given["behavior"] = {key: step * 0.25 for key in sorted(streams["keys"])}
+        given["behavior"] = dict.fromkeys(sorted(streams["keys"]), step * 0.25)
     if streams["spikes"]:
         given["spikes"] = np.arange(NEURONS) % 4 == step % 4
     if streams["weight"] and step % 9 == 0:
