@@ -28,7 +28,7 @@ from tests.golden.inputs import load, rows
 from tests.golden.make import HOST, MODEL, SCENARIOS, SHARED_NAME, main, make
 
 GOLDEN = Path(__file__).parent / "golden" / "v1_0"
-KILLED = ["killed", "killed_indices", "killed_gaps"]
+KILLED = ["killed", "killed_indices", "killed_gaps", "killed_clocks"]
 CLOSED = sorted(set(SCENARIOS) - set(KILLED))
 SPECIAL = {"neural_states", "spikes", "behavior", "rewards", "weight_changes", "events", "final_state"}
 
@@ -637,6 +637,40 @@ def test_the_same_inputs_are_recorded_and_read_today(name: str, tmp_path: Path) 
     if name in KILLED:
         repair(unpacked(path.parent, path.parent))
     assert_same(Stranger(path).read(), Expected(tmp_path / name).found, name)
+
+
+SAID = {0: {"first": -30, "step": 5}, 1: {"sorted": True}, 2: {}}
+
+
+@pytest.mark.parametrize("number", SAID)
+def test_a_stranger_may_believe_what_is_said_of_timesteps(number: int) -> None:
+    with h5py.File(GOLDEN / "clocks_optimized" / "experiment_data.h5", "r") as file:
+        episode = file[f"episodes/episode_{number:04d}"]
+        for name in (
+            "neural_states/timesteps",
+            "spikes/timesteps",
+            "behavior/timesteps",
+            "rewards/timesteps",
+        ):
+            said = {key: value.item() for key, value in episode[name].attrs.items() if key != "counter"}
+            assert said == SAID[number]
+        clock = episode["behavior/late_timesteps"]
+        assert len(clock) == 75
+        if number == 0:
+            steps = clock.attrs["first"] + clock.attrs["step"] * np.arange(len(clock))
+            assert np.array_equal(clock[:], steps)
+
+
+def test_repair_says_of_timesteps_what_the_state_knew(tmp_path: Path) -> None:
+    path = unpacked(tmp_path, GOLDEN / "killed_clocks")
+    head, _ = StrangeRing(tmp_path / "experiment_data.h5.ring").state()
+    (course,) = (column["course"] for column in head["columns"] if column["path"] == "rewards/timesteps")
+    repair(path)
+    with h5py.File(path, "r") as file:
+        steps = file["episodes/episode_0000/rewards/timesteps"]
+        assert steps.attrs["sorted"] == np.True_
+        assert course == [course[0], 0, int(steps[course[0] - 1]), course[3], True]
+        assert 200 < course[0] < len(steps) == 6000
 
 
 def test_golden_recordings_are_never_written_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,13 +41,30 @@ def given() -> dict[str, Any]:
 
 
 def test_there_is_an_example_for_every_kind_of_data() -> None:
-    assert len(blocks()) == 9
+    assert len(blocks()) == 10
 
 
 def test_streams(found: dict[str, Any], given: dict[str, Any]) -> None:
     steps, values = given["episodes"][0]["streams"]["behavior/x"]
     assert_same(found["t"], steps)
     assert_same(found["x"], values)
+
+
+def test_a_part_of_a_stream(found: dict[str, Any], given: dict[str, Any]) -> None:
+    steps, values = given["episodes"][0]["streams"]["behavior/x"]
+    assert_same(found["some"], values[(steps >= 150) & (steps < 160)])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize(("start", "stop"), [(-50, -20), (-31, 1), (3, 77), (138, 10**6), (9, 9), (10, 5)])
+def test_rows_between_timesteps(number: int, start: int, stop: int) -> None:
+    names: dict[str, Any] = {}
+    block = next(text for text in blocks() if "rows_between" in text)
+    exec(block.partition("\n\n\nsome")[0], {"np": np}, names)
+    with h5py.File(GOLDEN / "clocks_optimized" / "experiment_data.h5", "r") as file:
+        clock = file[f"episodes/episode_{number:04d}/behavior/timesteps"]
+        inside = np.flatnonzero((clock[:] >= start) & (clock[:] < stop))
+        assert list(names["rows_between"](clock, start, stop)) == inside.tolist()
 
 
 def test_spikes(found: dict[str, Any], given: dict[str, Any]) -> None:

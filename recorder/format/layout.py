@@ -41,6 +41,11 @@ TIMESTEPS = "timesteps"
 OWN_TIMESTEPS = "_timesteps"
 """Suffix of a stream's own timesteps, where it does not share its group's."""
 
+FIRST, STEP = "first", "step"
+"""Attributes of timesteps that count evenly: that of row ``i`` is ``first + step * i``."""
+SORTED = "sorted"
+"""Attribute of other timesteps of which none is less than the one before."""
+
 PRECISION = "precision"
 """Attribute of a dataset whose values were rounded by request: how far any is from what was logged."""
 

@@ -23,6 +23,7 @@ from recorder.format.layout import (
 from recorder.h5.chunking import Chunking
 from recorder.h5.image import MOST_DATASETS, Image
 from recorder.h5.skeleton import create_episode, first_attributes, last_attributes, put_contents
+from recorder.h5.streams.clock import restored
 from recorder.h5.streams.column import Column
 from recorder.h5.streams.part import Part
 from recorder.h5.streams.rewards import RewardPart
@@ -115,6 +116,8 @@ class EpisodeWriter:
         self.end = end
         for part in self.parts.values():
             part.close()
+        for column in self._columns():
+            column.end()
 
     def encode(self) -> None:
         """Begin to encode what is to be appended, by threads where there are any; nothing is fed until it is.
@@ -267,7 +270,7 @@ class EpisodeWriter:
         columns: dict[str, Column] = {}
         for item in head["columns"]:
             size = item["waiting"] * np.dtype(item["dtype"]).itemsize * int(np.prod(item["shape"], dtype=int))
-            columns[item["path"]] = Column.restore(item, view[at : at + size])
+            columns[item["path"]] = restored(item, view[at : at + size])
             at += size
         for name, part in episode.parts.items():
             part.restore(head["parts"][name], columns)

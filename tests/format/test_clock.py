@@ -46,6 +46,11 @@ def test_even_steps_are_three_numbers() -> None:
     assert Clock.of([np.arange(5), np.arange(6, 9)]).uneven is not None
 
 
+def test_a_step_that_64_bits_do_not_hold_is_none() -> None:
+    ends = np.array([-1, 2**63 - 1])
+    assert_array_equal(Clock.of([ends[:1], ends[1:]]).values(), ends)
+
+
 def test_values_are_copies() -> None:
     clock = Clock.of([np.array([1, 5, 6])])
     clock.values()[0] = 9

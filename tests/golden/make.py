@@ -304,6 +304,44 @@ def killed() -> Scenario:
     return scenario
 
 
+def clocks(exporter: str) -> Scenario:
+    """Timesteps that count evenly, repeat, fall, and begin late, each in several chunks."""
+    scenario = Scenario(exporter, neural_sampling_rate=1, validate_data=False, chunk_size=40)
+    scenario.options |= {"async_write": False, "ring_bytes": 1 << 20}
+    network(scenario, "vector")
+    repeats, fall = np.arange(150) // 2 * 2, np.append(np.arange(140), np.arange(130, 140))
+    for steps in (np.arange(150) * 5 - 30, repeats, fall):
+        scenario.call("start_episode")
+        timed_rows(scenario, steps)
+        scenario.call("end_episode", success=True)
+    return scenario
+
+
+def killed_clocks() -> Scenario:
+    """Killed when what is known of the timesteps is in the state, and some of them are in the ring."""
+    scenario = Scenario(
+        "optimized", neural_sampling_rate=1, validate_data=False, chunk_size=200, ring_bytes=1 << 20
+    )
+    network(scenario, "vector")
+    scenario.call("start_episode")
+    timed_rows(scenario, np.append(np.arange(5000), np.arange(5200, 6200)))
+    return scenario
+
+
+def timed_rows(scenario: Scenario, steps: Any) -> None:
+    """A row of each group for every step, and of one stream for the later half of them."""
+    half = len(steps) // 2
+    for part, late in ((steps[:half], {}), (steps[half:], {"late": steps[half:] / 2})):
+        scenario.call(
+            "log_rows",
+            timesteps=part,
+            neural_state={"v": part[:, None] / np.array([1, 3])},
+            spikes=part[:, None] % 7 == np.arange(4),
+            behavior={"x": part * 2, **late},
+            reward=part // 10 / 2,
+        )
+
+
 def killed_indices() -> Scenario:
     """Killed in its first episode, with spikes as indices and a filter that HDF5 applies itself."""
     scenario = Scenario(
@@ -350,9 +388,11 @@ SCENARIOS = {
     "silence_standard": lambda: silence("standard"),
     "interrupted_optimized": lambda: interrupted("optimized"),
     "interrupted_standard": lambda: interrupted("standard"),
+    "clocks_optimized": lambda: clocks("optimized"),
     "killed": killed,
     "killed_indices": killed_indices,
     "killed_gaps": killed_gaps,
+    "killed_clocks": killed_clocks,
 }
 
 

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -79,10 +79,13 @@ class Column:
             self._pending.append(rows)
             self.waiting += len(rows)
 
-    def fork(self, path: str) -> Column:
+    def end(self) -> None:
+        """No more rows will come."""
+
+    def fork(self, path: str) -> Self:
         """A column of its own with the same rows so far; its dataset begins as a copy of this one's."""
         assert not self._encoded or self._held == len(self._encoded)
-        other = Column(path, self.dtype, self.shape, self.chunk_rows, dict(self.attributes))
+        other = type(self)(path, self.dtype, self.shape, self.chunk_rows, dict(self.attributes))
         # What is encoded will be in the file before a dataset of this column is made.
         other._pending, other.waiting = list(self._pending), self.waiting - self._taken
         if self.exists and self.committed + self._taken:
@@ -221,7 +224,7 @@ class Column:
         }
 
     @classmethod
-    def restore(cls, state: dict[str, Any], blob: memoryview) -> Column:
+    def restore(cls, state: dict[str, Any], blob: memoryview) -> Self:
         """The column that :meth:`state` describes, with its waiting rows from ``blob``."""
         dtype, shape = np.dtype(state["dtype"]), tuple(state["shape"])
         column = cls(state["path"], dtype, shape, state["chunk_rows"], state["attributes"])

@@ -10,6 +10,7 @@ import numpy as np
 
 from recorder.format.layout import TIMESTEPS
 from recorder.h5.chunking import Chunking
+from recorder.h5.streams.clock import ClockColumn
 from recorder.h5.streams.column import Column
 from recorder.h5.streams.rows import Rows
 
@@ -68,5 +69,7 @@ class Part(abc.ABC):
         return Column(f"{self.group}/{name}", kind, shape, rows, attributes)
 
     def clock(self, name: str = TIMESTEPS) -> Column:
-        """A new column of timesteps."""
-        return self.column(name, np.int64)
+        """A new column of timesteps, one a row of a stream."""
+        kind = np.dtype(np.int64)
+        rows = self.chunking.chunk_rows(kind.itemsize)
+        return ClockColumn(f"{self.group}/{name}", kind, (), rows, {})
