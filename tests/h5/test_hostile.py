@@ -258,6 +258,27 @@ def _neurons(count: int) -> Harm:
     return make
 
 
+def _say(path: str, **facts: object) -> Harm:
+    """Attributes of timesteps that are those of 50 steps from 0 by 1, in eight chunks."""
+    return lambda file, _: file[path].attrs.update(facts)
+
+
+def _claim_and_say(count: int, chunk: int, **facts: object) -> Harm:
+    """Rows of which the first and the last chunk were stored, all of whose timesteps can be computed."""
+
+    def make(file: h5py.File, _: Path) -> None:
+        for path in (f"{BEHAVIOR}/timesteps", f"{BEHAVIOR}/x"):
+            group, name = _replace(file, path)
+            group.create_dataset(name, (count,), "i8", chunks=(chunk,), compression="gzip")
+        group["x"].attrs["timesteps"] = "timesteps"
+        for first in (0, count - chunk):
+            data = np.arange(first, first + chunk).tobytes()
+            group["timesteps"].id.write_direct_chunk((first,), zlib.compress(data, 1))
+        group["timesteps"].attrs.update(facts)
+
+    return make
+
+
 HUGE = 1 << 39
 """So many float64 are 4 TiB."""
 CASES: dict[str, tuple[Harm, str, str]] = {
@@ -348,6 +369,15 @@ CASES: dict[str, tuple[Harm, str, str]] = {
     "region references": (_region, "a type that no recording", "a type that no recording"),
     "sequences within sequences": (_sequences_in_sequences, "a type that no recording", "a type that no recording"),
     "a matrix of 16 TiB, all but one entry zero": (_dense_matrix, "claims 17,592,186,04", ""),
+    "computed timesteps claim 4 TiB": (_claim_and_say(HUGE, 1 << 22, first=0, step=1), "of which most were never stored", "chunks are missing"),
+    "computed timesteps claim 1 GiB": (_claim_and_say(1 << 27, 1 << 16, first=0, step=1), "of which most were never stored", "chunks are missing"),
+    "sorted timesteps claim 4 TiB": (_claim_and_say(HUGE, 1 << 22, sorted=True), "of which most were never stored", "chunks are missing"),
+    "timesteps that count in text": (_say(f"{BEHAVIOR}/timesteps", first="0", step="1"), "behavior/timesteps: its attributes", "behavior/timesteps: its attributes"),
+    "timesteps that count in arrays": (_say("episodes/episode_0000/spikes/timesteps", first=0, step=np.ones(5000)), "spikes/timesteps: its attributes", "spikes/timesteps: its attributes"),
+    "timesteps that count beyond 64 bits": (_say(f"{BEHAVIOR}/timesteps", first=0, step=1 << 62), "do not fit 64 bits", "do not fit 64 bits"),
+    "timesteps that count from elsewhere": (_say(f"{BEHAVIOR}/timesteps", first=1, step=1), "do not", "behavior/timesteps: says that its timesteps count from 1 by 1, and they do not"),
+    "reward timesteps that count otherwise": (_say("episodes/episode_0000/rewards/timesteps", first=0, step=2), "rows 0 to 6 do not", "count from 0 by 2, and they do not"),
+    "timesteps sorted by a number": (_say(f"{BEHAVIOR}/timesteps", sorted=7), "'sorted' is 7", "'sorted' is 7"),
     "2 to the 62 neurons": (_neurons(1 << 62), "n_neurons is", ""),
     "2 to the 39 neurons": (_neurons(1 << 39), "more than the memory", ""),
 }  # fmt: skip

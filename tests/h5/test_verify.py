@@ -323,6 +323,46 @@ def flips(path: Path, name: str, count: int, seed: int) -> Iterator[bool]:
     path.write_bytes(whole)
 
 
+def _steps(values: object, **said: object) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        dataset = file[f"{EPISODE}/behavior/timesteps"]
+        for name in ("first", "step"):
+            del dataset.attrs[name]
+        dataset[:] = values
+        dataset.attrs.update(said)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "expected"),
+    [
+        (np.append(np.arange(299), 298), {"sorted": True}, ""),
+        (np.append(np.arange(299), 298), {"first": 0, "step": 1}, "count from 0 by 1, and they do not"),
+        (np.append(np.arange(299), 5), {"sorted": True}, "never fall, and they do"),
+        (
+            np.concatenate([np.arange(150), [9], np.arange(151, 300)]),
+            {"first": 0, "step": 1},
+            "and they do not",
+        ),
+        (np.arange(300) * 2, {"first": 0, "step": 1}, "and they do not"),
+        (np.arange(300), {"first": 0}, "its attributes 'first' and 'step'"),
+        (np.arange(300), {"sorted": True}, ""),
+        (np.arange(300), {}, ""),
+    ],
+)
+def test_timesteps_are_compared_with_what_is_said_of_them(
+    tmp_path: Path, values: object, said: dict[str, object], expected: str
+) -> None:
+    path = make(tmp_path, DataExporter, chunk_size=50)
+    assert findings(path) == []
+    with h5py.File(path, "r+") as file:
+        _steps(values, **said)(file)
+    found = findings(path)
+    assert len(found) == bool(expected)
+    assert not found or (f"/{EPISODE}/behavior/timesteps" in found[0] and expected in found[0])
+
+
 STORED = {
     "values": "behavior/x",
     "timesteps": "behavior/timesteps",

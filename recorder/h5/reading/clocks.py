@@ -65,27 +65,54 @@ def _even(
     dataset: Any, layout: ChunkLayout, count: int, kept: KeptChunks, known: KnownTimesteps
 ) -> Clock | None:
     """The clock, if it is even; at the first chunk that is not, looking ends."""
-    rows = layout.chunk[0]
-    chunks = range(0, count, rows)
-    places = ChunkPlaces(dataset, layout, kept.file, 0, len(chunks))
+    chunks = range(0, count, layout.chunk[0])
+    parts = EvenParts(dataset, layout, kept, known, 0, len(chunks))
     whole = Clock()
     for row in chunks:
-        stored, mask = places.fetch(row)
-        lines = min(rows, count - row)
-        part = known.get((stored, mask, lines, layout))
-        if part is None:
-            try:
-                decoded = layout.decode(stored, mask)
-            except DamagedError as error:
-                raise named(dataset.name, row, error) from error
-            block = np.empty(lines, np.int64)
-            layout.place(decoded, slice(0, lines), None, block)
-            part = Clock.even(block)
-            if part is None:
-                return None
-            known.put((stored, mask, lines, layout), part)
-        longer = whole.joined(part)
+        part = parts.get(row, count)
+        longer = None if part is None else whole.joined(part)
         if longer is None:
             return None
         whole = longer
     return whole
+
+
+class EvenParts:
+    """Clocks of single chunks of timesteps: of the chunks numbered ``first`` to ``last``."""
+
+    def __init__(
+        self,
+        dataset: Any,
+        layout: ChunkLayout,
+        kept: KeptChunks,
+        known: KnownTimesteps,
+        first: int,
+        last: int,
+    ) -> None:
+        self._name, self._layout, self._known = dataset.name, layout, known
+        self._places = ChunkPlaces(dataset, layout, kept.file, first, last)
+
+    def get(self, row: int, count: int) -> Clock | None:
+        """The clock of the chunk that begins at ``row``, of ``count`` rows in all; None if it is not even.
+
+        Raises
+        ------
+        DamagedError
+            The chunk cannot be read.
+        """
+        layout = self._layout
+        stored, mask = self._places.fetch(row)
+        lines = min(layout.chunk[0], count - row)
+        key = (stored, mask, lines, layout)
+        part = self._known.get(key)
+        if part is None:
+            try:
+                decoded = layout.decode(stored, mask)
+            except DamagedError as error:
+                raise named(self._name, row, error) from error
+            block = np.empty(lines, np.int64)
+            layout.place(decoded, slice(0, lines), None, block)
+            part = Clock.even(block)
+            if part is not None:
+                self._known.put(key, part)
+        return part

@@ -20,6 +20,7 @@ from recorder.h5.reading.guard import (
     damage,
     names,
 )
+from recorder.h5.reading.hints import hinted_clock
 from recorder.h5.reading.rows import read_at, read_rows
 
 _DIGITS = 20
@@ -162,7 +163,11 @@ class StoredEpisode:
         dataset = self.need(path)
         if dataset.dtype.kind not in "iu" or len(dataset.shape) != 1:
             raise DamagedError(f"{dataset.name} holds no timesteps: {dataset.dtype} of shape {dataset.shape}")
-        clock = read_clock(dataset, count, self.kept, self._known)
+        clock = None
+        if self.kept is not None and not self.original:
+            clock = hinted_clock(dataset, count, self.kept, self._known)
+        if clock is None:
+            clock = read_clock(dataset, count, self.kept, self._known)
         self.cache["clock", path] = clock
         return clock
 

@@ -155,6 +155,12 @@ def attributes(item: Any) -> dict[str, Any]:
         return {name.decode("utf-8", "surrogateescape"): _attribute(item, name) for name in raw}
 
 
+def attribute(item: Any, name: str) -> Any:
+    """One attribute of a group or dataset as :func:`attributes` gives it; None where there is none."""
+    raw = name.encode()
+    return _attribute(item, raw) if h5py.h5a.exists(item.id, raw) else None
+
+
 def check_attribute(item: Any, name: str) -> None:
     """Refuse an attribute of a type that no recording holds, and text that multiplies in memory.
 

@@ -23,6 +23,7 @@ from recorder.format.layout import (
     TIMESTEPS,
     WEIGHT_CHANGES,
 )
+from recorder.h5.verify.clocks import check_clocks
 from recorder.h5.verify.finding import Finding
 from recorder.h5.verify.spikes import check_spikes
 from recorder.h5.verify.unit import Unit, leads_up
@@ -43,6 +44,7 @@ def check_episode(unit: Unit) -> Iterator[Finding]:
     if unit.has(COMMITTED):
         return
     facts = unit.facts()
+    yield from check_clocks(unit)
     for name in (NEURAL, BEHAVIOR):
         yield from _check_columns(unit, name)
     if unit.columns(SPIKES):
