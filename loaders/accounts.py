@@ -18,7 +18,7 @@ from recorder.format.layout import (
     TIMESTEPS,
     WEIGHT_CHANGES,
 )
-from recorder.h5.source import StoredEpisode, attributes, child_dataset, damage
+from recorder.h5.source import StoredEpisode, child_dataset, damage
 from recorder.h5.tree import get_document
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _lengths(episode: EpisodeData, stored: StoredEpisode) -> dict[str, int]:
         return found | {name: rows for name, rows in counts.items() if rows}
     for group in (SPIKES, REWARDS, WEIGHT_CHANGES, EVENTS):
         if stored.keys(group):
-            encoding = attributes(stored.subgroup(group)).get(ENCODING)
+            encoding = stored.facts(group).get(ENCODING)
             clock = "rows" if (group, encoding) == (SPIKES, SPIKES_EVENTS) else TIMESTEPS
             found[group] = stored.rows(f"{group}/{clock}")
     return found

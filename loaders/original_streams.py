@@ -18,7 +18,7 @@ from loaders.events import Event
 from recorder.errors import DamagedError
 from recorder.format.clock import Clock
 from recorder.format.layout import ENCODING, EVENTS, OWN_TIMESTEPS, REWARDS, SPIKES, TIMESTEPS
-from recorder.h5.source import PlainRewards, SpikeSlice, StoredEpisode, attributes, check_once, weight_columns
+from recorder.h5.source import PlainRewards, SpikeSlice, StoredEpisode, check_once, weight_columns
 
 _RLE = "sparse_rle"
 _PLURAL = {
@@ -101,7 +101,7 @@ def _entries(stored: StoredEpisode, group: str) -> tuple[NDArray[np.int64], NDAr
     """Timesteps and number of values of each entry, and all values."""
     steps = stored.read(f"{group}/{TIMESTEPS}").astype(np.int64, copy=False)
     values = stored.read(f"{group}/values")
-    if attributes(stored.subgroup(group)).get(ENCODING) == _RLE:
+    if stored.facts(group).get(ENCODING) == _RLE:
         counts = stored.read(f"{group}/counts").astype(np.int64, copy=False)
         if len(counts) != len(steps) or (counts < 0).any() or counts.sum() != len(values):
             raise DamagedError(f"{stored.name}/{group}: counts do not cut {len(values)} values")

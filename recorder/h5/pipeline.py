@@ -42,17 +42,21 @@ class Pipeline:
             Filters that no recorder would combine: they would hide from the checks here.
         """
         plist = dataset.id.get_create_plist()
+        return cls.from_plist(plist, dataset.name, dataset.chunks, dataset.dtype.itemsize)
+
+    @classmethod
+    def from_plist(cls, plist: Any, name: str, chunks: tuple[int, ...], width: int) -> Pipeline | None:
+        """As :meth:`of`, for the property list of the dataset ``name`` with values of ``width`` bytes."""
         filters = [plist.get_filter(i) for i in range(plist.get_nfilters())]
         codes = tuple(code for code, *_ in filters)
-        width = dataset.dtype.itemsize
         others = [code for code in codes if code not in _OURS]
         if len(set(codes)) < len(codes) or SHUFFLE in codes[1:] or (others and DEFLATE in codes):
-            raise DamagedError(f"{dataset.name}: its filters {codes} are none that a recorder combines")
+            raise DamagedError(f"{name}: its filters {codes} are none that a recorder combines")
         if others:
             return None
         if SHUFFLE in codes and filters[0][2][:1] not in ((width,), ()):
             return None
-        return cls(codes, math.prod(dataset.chunks) * width, width)
+        return cls(codes, math.prod(chunks) * width, width)
 
     @property
     def most(self) -> int:

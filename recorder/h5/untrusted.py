@@ -76,16 +76,16 @@ class UntrustedFile(io.RawIOBase):
         """Fill ``buffer`` from here; zeros past the end, as HDF5 expects of its drivers."""
         view = memoryview(buffer).cast("B")
         start, count = self._position, len(view)
-        done = 0
+        done = os.preadv(self.descriptor, [view], start)
         while done < count:
             got = os.preadv(self.descriptor, [view[done:]], start + done)
             if not got:
                 view[done:] = bytes(count - done)
                 break
             done += got
-        hide_broken_heap(
-            view, os.fstat(self.descriptor).st_size - start, lambda n: os.pread(self.descriptor, n, start)
-        )
+        if view[:4] == _MAGIC:
+            left = os.fstat(self.descriptor).st_size - start
+            hide_broken_heap(view, left, lambda n: os.pread(self.descriptor, n, start))
         self._position += count
         return count
 

@@ -7,13 +7,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
 from recorder.format.unshuffle import unshuffle
 from recorder.h5.pipeline import Pipeline
+from recorder.h5.reading.dataset import StoredDataset, is_plain
 
 KEPT_BYTES = 8 << 20
 
@@ -43,10 +43,11 @@ class ChunkLayout:
         chunk, dtype = dataset.chunks, dataset.dtype
         if chunk is None or dtype.hasobject:
             return None
-        pipeline = Pipeline.of(dataset)
+        stored = isinstance(dataset, StoredDataset)
+        pipeline = dataset.pipeline if stored else Pipeline.of(dataset)
         if pipeline is None or not pipeline.codes:
             return None
-        if not dataset.id.get_type().equal(h5py.h5t.py_create(dtype, logical=True)):
+        if not (dataset.plain if stored else is_plain(dataset.id.get_type(), dtype)):
             return None
         return cls(dtype, chunk, pipeline)
 

@@ -66,7 +66,7 @@ def _even(
 ) -> Clock | None:
     """The clock, if it is even; at the first chunk that is not, looking ends."""
     chunks = range(0, count, layout.chunk[0])
-    parts = EvenParts(dataset, layout, kept, known, 0, len(chunks))
+    parts = EvenParts(dataset, layout, kept, known, chunks)
     whole = Clock()
     for row in chunks:
         part = parts.get(row, count)
@@ -78,19 +78,13 @@ def _even(
 
 
 class EvenParts:
-    """Clocks of single chunks of timesteps: of the chunks numbered ``first`` to ``last``."""
+    """Clocks of single chunks of timesteps: of those that begin at the rows ``wanted``."""
 
     def __init__(
-        self,
-        dataset: Any,
-        layout: ChunkLayout,
-        kept: KeptChunks,
-        known: KnownTimesteps,
-        first: int,
-        last: int,
+        self, dataset: Any, layout: ChunkLayout, kept: KeptChunks, known: KnownTimesteps, wanted: range
     ) -> None:
         self._name, self._layout, self._known = dataset.name, layout, known
-        self._places = ChunkPlaces(dataset, layout, kept.file, first, last)
+        self._places = ChunkPlaces(dataset, layout, kept.file, wanted)
 
     def get(self, row: int, count: int) -> Clock | None:
         """The clock of the chunk that begins at ``row``, of ``count`` rows in all; None if it is not even.

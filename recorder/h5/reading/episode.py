@@ -13,12 +13,15 @@ from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS
 from recorder.h5.reading.chunks import KeptChunks, Select
 from recorder.h5.reading.clocks import KnownTimesteps, read_clock
 from recorder.h5.reading.guard import (
+    attribute,
     attributes,
-    check_once,
-    child_dataset,
+    away,
     child_group,
     damage,
+    hard_link,
+    links,
     names,
+    stored_dataset,
 )
 from recorder.h5.reading.hints import hinted_clock
 from recorder.h5.reading.rows import read_at, read_rows
@@ -55,6 +58,8 @@ class StoredEpisode:
         self._datasets: dict[str, Any] = {}
         self._groups: dict[str, Any] = {}
         self._addresses: set[int] = set()
+        self._listed: dict[str, dict[str, int | None]] = {}
+        self._committed: NDArray[np.int64] | None = None
         self._committed = self._counters()
         self.kept = KeptChunks(file) if self._committed is None else None
 
@@ -74,6 +79,16 @@ class StoredEpisode:
         """The group's attributes as Python values."""
         return attributes(self.group)
 
+    def facts(self, path: str) -> dict[str, Any]:
+        """The attributes of a group below the episode as Python values; {} without that group."""
+        found: dict[str, Any] | None = self.cache.get(("facts", path))
+        if found is None:
+            group = self.subgroup(path)
+            found = {} if group is None else attributes(group)
+            if not self.running:
+                self.cache["facts", path] = found
+        return found
+
     def subgroup(self, path: str) -> Any | None:
         """A group below the episode, or None; kept for the next call."""
         if path not in self._groups:
@@ -87,12 +102,7 @@ class StoredEpisode:
 
     def keys(self, path: str) -> list[str]:
         """Names of the datasets in a group below the episode, sorted; [] without that group."""
-        group = self.subgroup(path)
-        return (
-            []
-            if group is None
-            else [name for name in names(group) if self.dataset(f"{path}/{name}") is not None]
-        )
+        return [name for name in sorted(self._links(path)) if self.dataset(f"{path}/{name}") is not None]
 
     def groups(self, path: str = "") -> list[str]:
         """Names of the groups in a group below the episode (or in itself), sorted."""
@@ -106,12 +116,37 @@ class StoredEpisode:
         if path not in self._datasets:
             above, _, name = path.rpartition("/")
             group = self.subgroup(above) if above else self.group
-            found = None if group is None else child_dataset(group, name)
+            if group is None:
+                return None
+            where = f"{self.name}/{path}"
+            address = self._address(group, above, name, where)
+            found = None if address is None else stored_dataset(group, name, where)
             if found is None:
                 return None
-            check_once(group, name, self._addresses)
+            if address in self._addresses:
+                raise DamagedError(f"{where[:200]}: stands in two places, as nothing in a recording does")
+            self._addresses.add(address)
             self._datasets[path] = found
         return self._datasets[path]
+
+    def _address(self, group: Any, above: str, name: str, where: str) -> Any:
+        """Where the object ``name`` of a group of the episode stands in the file; None if it is not there."""
+        if not above or self.running:
+            return hard_link(group, name, where)
+        found = self._links(above)
+        if name in found and found[name] is None:
+            raise away(where)
+        return found.get(name)
+
+    def _links(self, path: str) -> dict[str, int | None]:
+        """Names in a group below the episode, and where they lead; {} without that group."""
+        if path not in self._listed or self.running:
+            group = self.subgroup(path)
+            if group is None:
+                return {}
+            with damage(group):
+                self._listed[path] = dict(links(group))
+        return self._listed[path]
 
     def need(self, path: str) -> Any:
         """As :meth:`dataset`.
@@ -134,9 +169,9 @@ class StoredEpisode:
         with damage(dataset.name):
             if not dataset.shape:
                 raise DamagedError(f"{dataset.name} has no rows")
-            if self._committed is None or COUNTER not in dataset.attrs:
+            if self._committed is None or (said := attribute(dataset, COUNTER)) is None:
                 return int(dataset.shape[0])
-            counter = int(dataset.attrs[COUNTER])
+            counter = int(said)
             if not 0 <= counter < len(self._committed):
                 raise DamagedError(f"{dataset.name}: counter {counter} of {len(self._committed)}")
             return max(0, min(int(self._committed[counter]), int(dataset.shape[0])))
@@ -173,12 +208,19 @@ class StoredEpisode:
 
     def clock_path(self, path: str) -> str:
         """Path of the timesteps that a stream's attribute ``timesteps`` names."""
+        kept = self.cache.get(("clock path", path))
+        if kept is not None:
+            return str(kept)
         dataset = self.need(path)
         with damage(dataset.name):
-            named = attributes(dataset).get(TIMESTEPS, TIMESTEPS)
+            named = attribute(dataset, TIMESTEPS)
+            named = TIMESTEPS if named is None else named
             if not isinstance(named, str) or "/" in named:
                 raise DamagedError(f"{dataset.name}: its timesteps are named {named!r}")
-        return f"{path.rpartition('/')[0]}/{named}"
+        found = f"{path.rpartition('/')[0]}/{named}"
+        if not self.running:
+            self.cache["clock path", path] = found
+        return found
 
     def aligned_rows(self, path: str) -> int:
         """Rows of a stream that have both a value and a timestep.

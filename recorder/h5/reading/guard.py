@@ -8,9 +8,7 @@ allocated, and turn the many exceptions of a broken file into :class:`recorder.e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -27,6 +25,7 @@ from recorder.h5.reading.budget import (
     check_type,
     file_size,
 )
+from recorder.h5.reading.dataset import StoredDataset, number_type
 
 BROKEN: tuple[type[Exception], ...] = (
     OSError,
@@ -46,8 +45,7 @@ _MAX_DEPTH = 64
 _TEXT = h5py.string_dtype()
 
 
-@contextmanager
-def damage(where: Any) -> Iterator[None]:
+class damage:  # noqa: N801 - used as a verb
     """Turn what a broken file raises into :class:`DamagedError` that names the place, or the object.
 
     Raises
@@ -55,13 +53,21 @@ def damage(where: Any) -> Iterator[None]:
     DamagedError
         The block failed on the file's bytes.
     """
-    try:
-        yield
-    except FlightrecError:
-        raise
-    except BROKEN as error:
-        place = where if isinstance(where, str) else where.name
-        raise DamagedError(f"{place}: {type(error).__name__}: {error}") from error
+
+    # Not a generator: it is entered many times for each dataset.
+    __slots__ = ("_where",)
+
+    def __init__(self, where: Any) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Literal[False]:
+        if isinstance(error, BROKEN) and not isinstance(error, FlightrecError):
+            place = self._where if isinstance(self._where, str) else self._where.name
+            raise DamagedError(f"{place}: {type(error).__name__}: {error}") from error
+        return False
 
 
 def child(group: Any, name: str) -> Any | None:
@@ -75,12 +81,45 @@ def child(group: Any, name: str) -> Any | None:
     """
     where = f"{group.name.rstrip('/')}/{name}"
     with damage(where):
+        if hard_link(group, name, where) is None:
+            return None
+        return open_child(group, name.encode("utf-8", "surrogateescape"), where)
+
+
+def hard_link(group: Any, name: str, where: str) -> int | None:
+    """Where in the file the object ``name`` right below ``group`` stands; None if there is none.
+
+    Raises
+    ------
+    DamagedError
+        A link to another place.
+    """
+    with damage(where):
         raw = name.encode("utf-8", "surrogateescape")
         if not raw or not group.id.links.exists(raw):
             return None
-        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
-            raise DamagedError(f"{where}: a link to another place, which no recording holds")
-        return open_child(group, raw, where)
+        info = group.id.links.get_info(raw)
+        if info.type != h5py.h5l.TYPE_HARD:
+            raise away(where)
+        return int(info.u)
+
+
+def away(where: str) -> DamagedError:
+    """The error of a link to another place."""
+    return DamagedError(f"{where}: a link to another place, which no recording holds")
+
+
+def stored_dataset(group: Any, name: str, where: str) -> StoredDataset | None:
+    """The dataset at the hard link ``name`` right below ``group``; None where a group stands.
+
+    Raises
+    ------
+    DamagedError
+        As :class:`StoredDataset`, or it cannot be opened.
+    """
+    with damage(where):
+        found = h5py.h5o.open(group.id, name.encode("utf-8", "surrogateescape"))
+        return StoredDataset(found, where) if isinstance(found, h5py.h5d.DatasetID) else None
 
 
 def open_child(group: Any, name: bytes, where: str) -> Any:
@@ -185,7 +224,7 @@ def _attribute(item: Any, raw: bytes) -> Any:
     if (
         number or (code == h5py.h5t.STRING and kind.is_variable_str())
     ) and attribute.get_space().get_simple_extent_type() == h5py.h5s.SCALAR:
-        value = np.zeros((), kind.dtype if number else _TEXT)
+        value = np.zeros((), number_type(kind)[0] if number else _TEXT)
         attribute.read(value, kind if number else None)
         return plain(value[()])
     name = raw.decode("utf-8", "surrogateescape")

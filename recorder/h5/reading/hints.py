@@ -54,9 +54,10 @@ def hinted_clock(dataset: Any, count: int, kept: KeptChunks, known: KnownTimeste
 
 def _check_count(dataset: Any, count: int) -> None:
     """Refuse more rows than there are chunks for: computed timesteps take memory that no chunk speaks for."""
-    rows, size = dataset.chunks[0], file_size(dataset)
-    if count * dataset.dtype.itemsize <= CREDIBLE_RATIO * max(size, 1 << 20):
+    claim = count * dataset.dtype.itemsize
+    if claim <= CREDIBLE_RATIO << 20 or claim <= CREDIBLE_RATIO * file_size(dataset):
         return
+    rows, size = dataset.chunks[0], file_size(dataset)
     # Each chunk has its place in an index, which HDF5 walks to count them.
     if count // rows * _PLACE > size or dataset.id.get_num_chunks() * rows < count:
         raise DamagedError(f"{dataset.name}: claims {count:,} rows, of which most were never stored")
@@ -71,14 +72,15 @@ def _compare(dataset: Any, clock: Clock, kept: KeptChunks, known: KnownTimesteps
         They hold other timesteps.
     """
     rows, count, layout = dataset.chunks[0], len(clock), kept.layout(dataset)
-    for number in (0, (count - 1) // rows):
-        row = number * rows
-        if layout is None:
+    last = (count - 1) // rows * rows
+    ends = range(0, last + 1, last)
+    parts = None if layout is None else EvenParts(dataset, layout, kept, known, ends)
+    for row in ends:
+        if parts is None:
             # What only HDF5 can decode.
-            block = read_rows(dataset, row, min(row + rows, count), kept=kept)
-            part = Clock.even(block)
+            part = Clock.even(read_rows(dataset, row, min(row + rows, count), kept=kept))
         else:
-            part = EvenParts(dataset, layout, kept, known, number, number + 1).get(row, count)
+            part = parts.get(row, count)
         same = part is not None and clock.first + clock.step * row == part.first
         if part is None or not same or (part.count > 1 and part.step != clock.step):
             raise DamagedError(

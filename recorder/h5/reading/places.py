@@ -29,16 +29,16 @@ class ChunkPlaces:
     file : h5py.File or None
         Of a dataset that no longer changes, the file it is in. Where that was opened by position, bytes are
         read so; else HDF5 is asked for them.
-    first, last : int
-        Numbers of the first chunk and one past the last.
+    wanted : range
+        The rows that they begin at.
     """
 
-    def __init__(self, dataset: Any, layout: ChunkLayout, file: Any, first: int, last: int) -> None:
+    def __init__(self, dataset: Any, layout: ChunkLayout, file: Any, wanted: range) -> None:
         self._dataset, self._layout = dataset, layout
         # A reference of its own: whoever closes the file meanwhile does not close it under this read.
         self._raw = file.raw if isinstance(file, OpenUntrusted) else None
         self._size = 0 if self._raw is None else os.fstat(self._raw.descriptor).st_size
-        self._places = {} if self._raw is None else self._find(first, last)
+        self._places = {} if self._raw is None else self._find(wanted)
 
     def fetch(self, row: int) -> tuple[bytes, int]:
         """The bytes of the chunk that begins at ``row``, and its filter mask; from any thread.
@@ -57,9 +57,7 @@ class ChunkPlaces:
             raise self._unreadable(row, f"it claims {place.size:,} bytes")
         return _bytes_at(self._raw, place), place.mask
 
-    def _find(self, first: int, last: int) -> dict[int, Place]:
-        rows = self._layout.chunk[0]
-        wanted = range(first * rows, last * rows, rows)
+    def _find(self, wanted: range) -> dict[int, Place]:
         found: dict[int, Place] = {}
 
         def take(info: Any) -> None:

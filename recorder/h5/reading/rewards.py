@@ -11,7 +11,6 @@ from recorder.errors import DamagedError
 from recorder.format.clock import Clock
 from recorder.format.layout import ENCODING, REWARDS, REWARDS_RUNS, REWARDS_VALUES
 from recorder.h5.reading.episode import StoredEpisode
-from recorder.h5.reading.guard import attributes
 
 _STEPS, _VALUES, _LENGTHS = f"{REWARDS}/timesteps", f"{REWARDS}/values", f"{REWARDS}/lengths"
 
@@ -107,10 +106,9 @@ def stored_rewards(stored: StoredEpisode) -> RewardRows | None:
     DamagedError
         An encoding this reader does not know.
     """
-    group = stored.subgroup(REWARDS)
-    if group is None or not stored.keys(REWARDS):
+    if not stored.keys(REWARDS):
         return None
-    encoding = attributes(group).get(ENCODING)
+    encoding = stored.facts(REWARDS).get(ENCODING)
     if encoding == REWARDS_RUNS:
         return RunRewards(stored)
     if encoding == REWARDS_VALUES:

@@ -110,11 +110,11 @@ class _Read:
         stop: int,
     ) -> None:
         rows = layout.chunk[0]
-        self.name = str(dataset.name)
+        self.name, self.rows = str(dataset.name), int(dataset.shape[0])
         self.layout, self.select, self.kept, self.start, self.stop = layout, select, kept, start, stop
         self.chunks = range(start // rows * rows, stop, rows)
         file = None if kept is None else kept.file
-        self.places = ChunkPlaces(dataset, layout, file, start // rows, -(-stop // rows))
+        self.places = ChunkPlaces(dataset, layout, file, self.chunks)
 
     def into(self, out: NDArray[Any]) -> None:
         """Fill ``out`` with the rows."""
@@ -126,9 +126,14 @@ class _Read:
             decoded = None if self.kept is None else self.kept.get(self.name, row)
             if decoded is None:
                 decoded = self._decoded(row)
-                if self.kept is not None:
+                if self.kept is not None and self._part_of(row):
                     self.kept.put(self.name, row, decoded)
             self._place(row, decoded, out)
+
+    def _part_of(self, row: int) -> bool:
+        """Whether some of this chunk is left for other reads; keeping the rest would cost fresh memory."""
+        whole = self.start <= row and min(row + self.layout.chunk[0], self.rows) <= self.stop
+        return self.select is not None or not whole
 
     def _decoded(self, row: int) -> Decoded:
         fetched = self.places.fetch(row)

@@ -14,7 +14,7 @@ from recorder.format.layout import ENCODING, SPIKES, SPIKES_EVENTS, SPIKES_INTER
 from recorder.format.spikes import SILENCE, decode_cells
 from recorder.h5.reading.budget import check_size
 from recorder.h5.reading.episode import StoredEpisode
-from recorder.h5.reading.guard import attributes, damage
+from recorder.h5.reading.guard import damage
 from recorder.h5.reading.rows import read_blocks
 
 _BLOCK = 4 << 20
@@ -49,8 +49,7 @@ class SpikeRows(Protocol):
 
 class _Stored:
     def __init__(self, stored: StoredEpisode) -> None:
-        group = stored.subgroup(SPIKES)
-        facts = {} if group is None else attributes(group)
+        facts = stored.facts(SPIKES)
         n_neurons = facts.get("n_neurons")
         if not isinstance(n_neurons, int) or not 1 <= n_neurons <= _MAX_NEURONS:
             raise DamagedError(f"{stored.name}/{SPIKES}: n_neurons is {n_neurons!r}")
@@ -224,10 +223,9 @@ def stored_spikes(stored: StoredEpisode) -> SpikeRows | None:
     if "spikes" in stored.cache and not stored.running:
         kept: SpikeRows | None = stored.cache["spikes"]
         return kept
-    group = stored.subgroup(SPIKES)
-    if group is None or not stored.keys(SPIKES):
+    if not stored.keys(SPIKES):
         return None
-    encoding = attributes(group).get(ENCODING)
+    encoding = stored.facts(SPIKES).get(ENCODING)
     if encoding in _ENCODINGS:
         source = stored.cache["spikes"] = _ENCODINGS[encoding](stored)
         return source

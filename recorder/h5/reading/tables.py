@@ -12,7 +12,7 @@ from recorder.errors import DamagedError
 from recorder.format.events import decode_event
 from recorder.format.layout import ENCODING, EVENTS, EVENTS_JSON, TIMESTEPS, WEIGHT_CHANGES
 from recorder.h5.reading.episode import StoredEpisode
-from recorder.h5.reading.guard import attributes, damage
+from recorder.h5.reading.guard import damage
 
 _BLOCK = 16_384
 
@@ -45,10 +45,9 @@ def has_events(stored: StoredEpisode) -> bool:
     DamagedError
         An encoding this reader does not know.
     """
-    group = stored.subgroup(EVENTS)
-    if group is None or not stored.keys(EVENTS):
+    if not stored.keys(EVENTS):
         return False
-    encoding = attributes(group).get(ENCODING)
+    encoding = stored.facts(EVENTS).get(ENCODING)
     if encoding != EVENTS_JSON:
         raise DamagedError(f"{stored.name}/{EVENTS}: unknown format {encoding!r}")
     return True
