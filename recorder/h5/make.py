@@ -6,6 +6,7 @@ up, ask for its type and describe it anew: that took four times as long as HDF5 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ IN_HEADER = 64
 """Attributes that stand in a group's header; beyond HDF5's own 8 they cost a heap and an index."""
 
 _SCALAR = h5s.create(h5s.SCALAR)
+_numbers = itertools.count()
 
 Content = str | bytes | np.generic
 """What an attribute holds: a text, a document's bytes, or a number."""
@@ -126,8 +128,10 @@ def growing(
 def _growing_plist(
     dtype: np.dtype[Any], chunk: tuple[int, ...], keywords: tuple[tuple[str, Any], ...]
 ) -> Any:
-    # What h5py makes of the keywords, taken from a dataset that it made.
-    with h5py.File("flightrec-growing", "w", driver="core", backing_store=False) as file:
+    # What h5py makes of the keywords, taken from a dataset that it made. Other threads' writers do the same, and
+    # of two open files of one name HDF5 refuses the second.
+    name = f"flightrec-growing-{next(_numbers)}"
+    with h5py.File(name, "w", driver="core", backing_store=False) as file:
         made = file.create_dataset(
             "made", (0, *chunk[1:]), dtype, maxshape=(None, *chunk[1:]), chunks=chunk, **dict(keywords)
         )

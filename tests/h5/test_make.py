@@ -16,6 +16,23 @@ from recorder.h5.keywords import filter_keywords
 FILTERS = [None, "gzip", "lzf", "szip", *(name for name in ("blosc", "bitshuffle", "lz4", "zstd"))]
 
 
+def test_what_h5py_makes_is_asked_by_two_threads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers of two recordings: while one has its file in memory, the other makes its own."""
+    make._growing_plist.cache_clear()
+    real, inside = h5py.File, []
+
+    def opened(name: str, *arguments: Any, **options: Any) -> Any:
+        file = real(name, *arguments, **options)
+        if not inside:
+            inside.append(name)
+            make._growing_plist(np.dtype("<f8"), (40,), ())
+        return file
+
+    monkeypatch.setattr(h5py, "File", opened)
+    assert make._growing_plist(np.dtype("<f8"), (30,), ()).get_chunk() == (30,)
+    assert inside
+
+
 @pytest.mark.parametrize("dtype", ["<f8", "<i2", "?"])
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_growing_dataset_has_the_filters_that_h5py_gives_it(
