@@ -128,8 +128,8 @@ def growing(
 def _growing_plist(
     dtype: np.dtype[Any], chunk: tuple[int, ...], keywords: tuple[tuple[str, Any], ...]
 ) -> Any:
-    # What h5py makes of the keywords, taken from a dataset that it made. Other threads' writers do the same, and
-    # of two open files of one name HDF5 refuses the second.
+    # What h5py makes of the keywords, taken from a dataset that it made. Under a name of its own: of two open
+    # files of one name HDF5 refuses the second, and writers of other threads may be here as well.
     name = f"flightrec-growing-{next(_numbers)}"
     with h5py.File(name, "w", driver="core", backing_store=False) as file:
         made = file.create_dataset(
