@@ -94,7 +94,7 @@ class StoredEpisode:
         if path not in self._groups:
             above, _, name = path.rpartition("/")
             group = self.subgroup(above) if above else self.group
-            found = None if group is None else child_group(group, name)
+            found = None if group is None else child_group(group, name, f"{self.name}/{path}")
             if found is None:
                 return None
             self._groups[path] = found

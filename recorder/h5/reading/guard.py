@@ -70,8 +70,8 @@ class damage:  # noqa: N801 - used as a verb
         return False
 
 
-def child(group: Any, name: str) -> Any | None:
-    """The group or dataset ``name`` right below ``group``, or None.
+def child(group: Any, name: str, where: str = "") -> Any | None:
+    """The group or dataset ``name`` right below ``group``, or None; ``where`` is its path, if that is known.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def child(group: Any, name: str) -> Any | None:
         A link to another place, a dataset whose bytes lie outside this file, or of a type that no
         recording holds.
     """
-    where = f"{group.name.rstrip('/')}/{name}"
+    where = where or f"{group.name.rstrip('/')}/{name}"
     with damage(where):
         if hard_link(group, name, where) is None:
             return None
@@ -134,9 +134,9 @@ def open_child(group: Any, name: bytes, where: str) -> Any:
     return h5py.Group(found) if isinstance(found, h5py.h5g.GroupID) else None
 
 
-def child_group(group: Any, name: str) -> Any | None:
+def child_group(group: Any, name: str, where: str = "") -> Any | None:
     """As :func:`child`, for a group; None where a dataset stands."""
-    item = child(group, name)
+    item = child(group, name, where)
     return item if isinstance(item, h5py.Group) else None
 
 
@@ -221,9 +221,12 @@ def _attribute(item: Any, raw: bytes) -> Any:
     kind = attribute.get_type()
     code = kind.get_class()
     number = code in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
+    # Without dimensions there is one value, or none at all.
     if (
-        number or (code == h5py.h5t.STRING and kind.is_variable_str())
-    ) and attribute.get_space().get_simple_extent_type() == h5py.h5s.SCALAR:
+        (number or (code == h5py.h5t.STRING and kind.is_variable_str()))
+        and attribute.shape == ()
+        and attribute.get_storage_size()
+    ):
         value = np.zeros((), number_type(kind)[0] if number else _TEXT)
         attribute.read(value, kind if number else None)
         return plain(value[()])

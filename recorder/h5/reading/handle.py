@@ -14,6 +14,7 @@ from recorder.format.layout import EPISODES, FORMAT, FORMAT_VERSION
 from recorder.h5.file import open_for_reading, open_snapshot
 from recorder.h5.reading.episode import EpisodeIndex
 from recorder.h5.reading.guard import attributes, child_group, damage
+from recorder.h5.reading.memory import reuse_memory
 from recorder.h5.reading.stamp import Stamp, quiet_stamp, stamp_of
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class RecordingFile:
             raise ClosedError(f"the loader of {self.path} has been closed: open another one")
         stamp = quiet_stamp(self.path)
         file = _open(self.path)
+        reuse_memory()
         # A lock that is gone by now was left by a killed writer, whose recording has just been repaired.
         living = stamp[1] is not None and stamp_of(self.path)[1] is not None
         if living and file.swmr_mode:
