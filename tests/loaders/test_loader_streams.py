@@ -247,3 +247,12 @@ def test_every_layout_is_read(tmp_path: Path) -> None:
             assert (ChunkLayout.of(dataset) is None) == (name in ("lzf", "contiguous"))
             assert_array_equal(read_rows(dataset, 3, 17), values[3:17])
             assert_array_equal(read_rows(dataset, 3, 17, [3, 1]), values[3:17][:, [3, 1]])
+
+
+def test_only_chunks_of_which_something_is_left_are_kept(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = synthetic.column(file, "x", np.arange(60.0).reshape(20, 3))
+        kept = KeptChunks()
+        for start, stop, select, rows in ((0, 20, None, []), (3, 20, None, [0]), (7, 14, 1, [0, 7])):
+            read_rows(dataset, start, stop, select, kept=kept)
+            assert [row for row in range(0, 20, 7) if kept.get("/x", row)] == rows
