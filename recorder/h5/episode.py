@@ -32,7 +32,7 @@ from recorder.h5.streams.spikes import SpikePart
 from recorder.h5.streams.tables import EventPart, WeightPart
 from recorder.h5.streams.timed import TimedPart
 from recorder.h5.template import Template
-from recorder.ring.record import Record
+from recorder.ring.record import Logged
 
 COUNTERS = 512
 """Counters in the one chunk that is rewritten in place: a page, so that no kill tears it."""
@@ -104,7 +104,7 @@ class EpisodeWriter:
         """Steps of which something waits for its chunk to fill."""
         return max((c.waiting for c in self._columns() if c.path.endswith("/timesteps")), default=0)
 
-    def feed(self, record: Record) -> None:
+    def feed(self, record: Logged) -> None:
         """Take a record's rows; the memory they are in must stay until :meth:`settle`."""
         rows = Rows(record)
         for part in self.parts.values():

@@ -23,7 +23,7 @@ from recorder.h5.live import LiveFile
 from recorder.h5.seal import worth_it
 from recorder.h5.template import Template
 from recorder.h5.transaction import transaction
-from recorder.ring.record import END, ROWS, START, Record
+from recorder.ring.record import END, ROWS, START, Logged, Record
 
 Change = Callable[[h5py.File], None]
 
@@ -212,7 +212,7 @@ class Sink:
 
 
 def feed(
-    records: Iterable[Record], episode: EpisodeWriter | None, chunking: Chunking
+    records: Iterable[Logged], episode: EpisodeWriter | None, chunking: Chunking
 ) -> tuple[list[EpisodeWriter], EpisodeWriter | None]:
     """Hand records to their episodes; returns the episodes that ended and the one that is open."""
     ended: list[EpisodeWriter] = []

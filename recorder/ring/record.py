@@ -21,10 +21,10 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,38 @@ _MAGIC = b"FRBK"
 _HEADER = struct.Struct("<4sIQQIIQQ")
 _COUNTERS = 64
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class LoggedTable(Protocol):
+    """Rows of a table: of a record in place, or of a copy of some."""
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        """Columns by name; rows that were not published may follow."""
+
+    @property
+    def heap(self) -> NDArray[np.uint8]:
+        """What has no fixed size."""
+
+    @property
+    def count(self) -> int:
+        """Published rows."""
+
+
+class Logged(Protocol):
+    """A record, in place or in part, as episodes are fed with it."""
+
+    @property
+    def kind(self) -> int:
+        """``START``, ``ROWS`` or ``END``."""
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its description."""
+
+    @property
+    def tables(self) -> Mapping[str, LoggedTable]:
+        """Its tables by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.ring.record import Record
-from recorder.ring.tables import TableView
+from recorder.ring.record import Logged, LoggedTable
 
 MAIN, HEAD, NEED, VALUE, END = "main", "head", "need", "value", "end"
 
@@ -20,7 +19,7 @@ class Rows:
     number of main rows that must be there, so a kill between the two stores leaves no half step.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Logged) -> None:
         self._record = record
         self.streams: dict[str, dict[str, Any]] = record.meta["streams"]
         self.count = record.tables[MAIN].count
@@ -49,7 +48,7 @@ class Rows:
         need = view.columns[NEED][: view.count]
         return int(np.searchsorted(need, self.count, side="right"))
 
-    def view(self, name: str) -> TableView | None:
+    def view(self, name: str) -> LoggedTable | None:
         """A table of the record, if it has one of that name."""
         return self._record.tables.get(name)
 

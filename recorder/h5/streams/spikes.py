@@ -33,18 +33,11 @@ class SpikePart(Part):
         """Take a record's spikes."""
         if SPIKES not in rows.streams:
             return
-        place = rows.streams[SPIKES]
-        if place["dtype"] == "indices":
-            steps, cells = _index_cells(rows, place["n_neurons"])
-            values: NDArray[Any] | None = None
-        else:
-            places, raster = rows.column(SPIKES)
-            steps, cells = rows.timesteps_of(places), raster_cells(raster)
-            values = None if raster.dtype.kind == "b" else raster.reshape(-1)[cells]
+        steps, cells, values = cells_of(rows)
         if not len(steps):
             return
         if self._encoder is None:
-            self._begin(place, values)
+            self._begin(rows.streams[SPIKES], values)
         assert self._encoder is not None
         intervals, anchors = self._encoder.feed(cells, len(steps))
         self._columns["timesteps"].push(steps)
@@ -108,6 +101,17 @@ class SpikePart(Part):
         }
         if values is not None:
             self._columns["values"] = self.column("values", values.dtype, items=ITEM_CHUNK)
+
+
+def cells_of(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any] | None]:
+    """Timesteps of a record's rows of spikes, the cells of its raster that fired, and graded spikes' values."""
+    place = rows.streams[SPIKES]
+    if place["dtype"] == "indices":
+        return (*_index_cells(rows, place["n_neurons"]), None)
+    places, raster = rows.column(SPIKES)
+    cells = raster_cells(raster)
+    values = None if raster.dtype.kind == "b" else raster.reshape(-1)[cells]
+    return rows.timesteps_of(places), cells, values
 
 
 def _index_cells(rows: Rows, n_neurons: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,0 +1,107 @@
+"""A living recording with everything that was logged up to now, made in memory from its file and its ring.
+
+It is the change that a repair would make, but nothing has ended: episodes that run keep that status. The
+file may be ahead of what the ring says is in it, as after a kill between the two; rows are then laid over
+themselves. A change of the file's structure meanwhile is the reader's business to notice: see ``stamp.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from recorder.errors import DamagedError, ReadError
+from recorder.format.layout import RING_SUFFIX, RUNNING
+from recorder.h5.chunking import Chunking
+from recorder.h5.episode import EpisodeWriter
+from recorder.h5.following import Follower, Overtaken, Piece
+from recorder.h5.overlay import OverlayFile
+from recorder.h5.sink import feed
+from recorder.h5.template import Template
+from recorder.h5.transaction import LIBVER
+from recorder.ring.arena import Ring
+
+_ATTEMPTS = 50
+_PLAIN = Chunking.of(None, None, 10_000)
+"""New datasets in memory are not compressed; those of the file have their own filters."""
+
+
+@contextlib.contextmanager
+def opened_ring(path: Path) -> Iterator[Ring]:
+    """The ring beside a recording's file, for reading."""
+    ring = Ring.open(path.with_name(path.name + RING_SUFFIX))
+    try:
+        yield ring
+    finally:
+        ring.close(unlink=False)
+
+
+def base_of(ring: Ring) -> tuple[int, bytes]:
+    """The first record that the file has not got, and the writer's state before it.
+
+    Raises
+    ------
+    DamagedError
+        The ring is damaged, or the writer stores states faster than they can be read.
+    """
+    for _ in range(_ATTEMPTS):
+        first = ring.finished
+        try:
+            state = ring.state() or b""
+        except DamagedError:
+            if ring.finished == first:
+                raise
+            continue
+        if ring.finished == first:
+            return first, state
+    raise DamagedError(f"{ring.path} changes faster than it can be read")
+
+
+def logged(ring: Ring) -> tuple[bytes, list[Piece], Follower]:
+    """What waits in the ring: the state, the rows after it, and a follower that goes on behind them."""
+    state, first, follower = b"", 0, Follower(ring, 0)
+    for _ in range(_ATTEMPTS):
+        first, state = base_of(ring)
+        follower = Follower(ring, first)
+        with contextlib.suppress(Overtaken):
+            return state, follower.take(), follower
+        time.sleep(0)
+    # Blocks go through faster than they are copied: what the file has is as fresh as that.
+    return state, [], Follower(ring, first)
+
+
+def open_present(path: Path) -> h5py.File:
+    """A living recording as it is now, read-only; no byte is written anywhere.
+
+    Raises
+    ------
+    ReadError
+        Its file changed meanwhile, or does not go with its ring: try again.
+    OSError
+        The file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    overlay = OverlayFile(descriptor, memory=True, close=True, untrusted=True)
+    try:
+        with opened_ring(path) as ring:
+            state, pieces, _ = logged(ring)
+        episode = EpisodeWriter.restore(state, _PLAIN) if state else None
+        ended, episode = feed(pieces, episode, _PLAIN)
+        if episode is not None:
+            episode.close({"end_time": "", "status": RUNNING})
+            ended.append(episode)
+        with h5py.File(overlay, "r+", libver=LIBVER) as file, contextlib.closing(Template()) as template:
+            for one in ended:
+                one.restructure(file, template)
+        return h5py.File(overlay, "r", libver=LIBVER)
+    except (RuntimeError, KeyError, ValueError, TypeError, DamagedError) as error:
+        overlay.close()
+        raise ReadError(f"{path} changed while it was read: {error}") from error
+    except BaseException:
+        overlay.close()
+        raise
