@@ -14,6 +14,7 @@ from recorder.format.layout import BEHAVIOR, EVENTS, NEURAL, REWARDS, SPIKES, WE
 from recorder.h5.following import Piece
 from recorder.h5.streams.rows import Rows
 from recorder.h5.streams.spikes import cells_of
+from recorder.ring.record import LoggedTable
 
 Samples = tuple[NDArray[np.int64], NDArray[Any]]
 """Timesteps ``(rows,)`` and values ``(rows, ...)``."""
@@ -32,8 +33,8 @@ class News:
     spike_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Of each spike, its row in ``spike_timesteps``."""
     neurons: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    values: NDArray[Any] | None = None
-    """Of graded spikes."""
+    graded: NDArray[Any] | None = None
+    """Of each graded spike, its value."""
     n_neurons: int | None = None
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
     events: list[tuple[int, str, dict[Any, Any]]] = field(default_factory=list)
@@ -59,22 +60,20 @@ def news_of(piece: Piece) -> News:
         if len(values):
             news.rewards = rows.timesteps_of(places), values
     if SPIKES in rows.streams:
-        steps, cells, values = cells_of(rows)
+        news.spike_timesteps, cells, news.graded = cells_of(rows)
         news.n_neurons = n_neurons = rows.streams[SPIKES]["n_neurons"]
-        news.spike_timesteps, news.values = steps, values
         news.spike_rows, news.neurons = np.divmod(cells, n_neurons)
-    if rows.view(WEIGHT_CHANGES) is not None:
-        table = rows.view(WEIGHT_CHANGES).columns["row"][: rows.table(WEIGHT_CHANGES)]
+    weights, events = rows.view(WEIGHT_CHANGES), rows.view(EVENTS)
+    if weights is not None:
+        table = weights.columns["row"][: rows.table(WEIGHT_CHANGES)]
         news.weights = {name: table[name].copy() for name in table.dtype.names or () if len(table)}
-    if rows.view(EVENTS) is not None:
-        news.events = list(_events(rows))
+    if events is not None:
+        news.events = list(_events(events, rows.table(EVENTS)))
     return news
 
 
-def _events(rows: Rows) -> Iterable[tuple[int, str, dict[Any, Any]]]:
-    view = rows.view(EVENTS)
-    assert view is not None
+def _events(view: LoggedTable, count: int) -> Iterable[tuple[int, str, dict[Any, Any]]]:
     start = 0
-    for step, end in view.columns["row"][: rows.table(EVENTS)].tolist():
+    for step, end in view.columns["row"][:count].tolist():
         yield (step, *decode_event(view.heap[start:end].tobytes()))
         start = end

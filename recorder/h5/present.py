@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -31,10 +31,15 @@ _PLAIN = Chunking.of(None, None, 10_000)
 """New datasets in memory are not compressed; those of the file have their own filters."""
 
 
+def ring_of(path: Path) -> Path:
+    """Where the ring of a recording's file is, while there is one."""
+    return path.with_name(path.name + RING_SUFFIX)
+
+
 @contextlib.contextmanager
 def opened_ring(path: Path) -> Iterator[Ring]:
     """The ring beside a recording's file, for reading."""
-    ring = Ring.open(path.with_name(path.name + RING_SUFFIX))
+    ring = Ring.open(ring_of(path))
     try:
         yield ring
     finally:
@@ -62,7 +67,7 @@ def base_of(ring: Ring) -> tuple[int, bytes]:
     raise DamagedError(f"{ring.path} changes faster than it can be read")
 
 
-def logged(ring: Ring) -> tuple[bytes, list[Piece], Follower]:
+def waiting_in(ring: Ring) -> tuple[bytes, list[Piece], Follower]:
     """What waits in the ring: the state, the rows after it, and a follower that goes on behind them."""
     state, first, follower = b"", 0, Follower(ring, 0)
     for _ in range(_ATTEMPTS):
@@ -85,13 +90,17 @@ def open_present(path: Path) -> h5py.File:
     OSError
         The file cannot be opened.
     """
+    with opened_ring(path) as ring:
+        state, pieces, _ = waiting_in(ring)
+    return present(path, state, pieces)
+
+
+def present(path: Path, state: bytes, pieces: Iterable[Piece]) -> h5py.File:
+    """As :func:`open_present`, with this state and these rows of the ring."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     overlay = OverlayFile(descriptor, memory=True, close=True, untrusted=True)
     try:
-        with opened_ring(path) as ring:
-            state, pieces, _ = logged(ring)
-        episode = EpisodeWriter.restore(state, _PLAIN) if state else None
-        ended, episode = feed(pieces, episode, _PLAIN)
+        ended, episode = feed(pieces, EpisodeWriter.restore(state, _PLAIN) if state else None, _PLAIN)
         if episode is not None:
             episode.close({"end_time": "", "status": RUNNING})
             ended.append(episode)
@@ -99,7 +108,7 @@ def open_present(path: Path) -> h5py.File:
             for one in ended:
                 one.restructure(file, template)
         return h5py.File(overlay, "r", libver=LIBVER)
-    except (RuntimeError, KeyError, ValueError, TypeError, DamagedError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         overlay.close()
         raise ReadError(f"{path} changed while it was read: {error}") from error
     except BaseException:

@@ -104,7 +104,7 @@ class SpikePart(Part):
 
 
 def cells_of(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any] | None]:
-    """Timesteps of a record's rows of spikes, the cells of its raster that fired, and graded spikes' values."""
+    """Timesteps of a record's rows, the cells of its raster that fired, and the values of graded spikes."""
     place = rows.streams[SPIKES]
     if place["dtype"] == "indices":
         return (*_index_cells(rows, place["n_neurons"]), None)
