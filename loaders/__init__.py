@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from loaders.accounts import StreamAccount
     from loaders.episode import EpisodeData
     from loaders.experiment import ExperimentLoader
+    from loaders.live import LiveExperiment, LiveStatus, Samples, Update
     from loaders.overview import describe
     from loaders.quick import quick_load
     from loaders.stream import StreamData
@@ -26,9 +27,13 @@ __all__ = [
     "EpisodeSummary",
     "EpisodeTable",
     "ExperimentLoader",
+    "LiveExperiment",
+    "LiveStatus",
     "ReadError",
+    "Samples",
     "StreamAccount",
     "StreamData",
+    "Update",
     "describe",
     "quick_load",
 ]
@@ -40,7 +45,11 @@ _HOMES = {
     "EpisodeSummary": "loaders.summary",
     "EpisodeTable": "loaders.summary",
     "ExperimentLoader": "loaders.experiment",
+    "LiveExperiment": "loaders.live",
+    "LiveStatus": "loaders.live",
     "ReadError": "recorder.errors",
+    "Samples": "loaders.live",
+    "Update": "loaders.live",
     "StreamAccount": "loaders.accounts",
     "StreamData": "loaders.stream",
     "describe": "loaders.overview",

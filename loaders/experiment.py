@@ -29,6 +29,10 @@ class ExperimentLoader:
     ----------
     path : str or os.PathLike
         The recording's folder, or its HDF5 file.
+    newest : bool, default False
+        Of a recording that is being written, read everything that was logged up to the call, from its
+        file and its ring, instead of what is committed to the file. A read then takes some ten
+        milliseconds longer.
 
     Attributes
     ----------
@@ -56,10 +60,10 @@ class ExperimentLoader:
     ...     v = experiment.get_episode(0).stream("neural_states/v").read(1000, 2000)
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, newest: bool = False) -> None:
         self.h5_path = find_recording(path)
         self.experiment_dir = self.h5_path.parent
-        self._file = RecordingFile(self.h5_path)
+        self._file = RecordingFile(self.h5_path, newest=newest)
 
     @property
     def _recording(self) -> RecordingFile:

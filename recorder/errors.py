@@ -21,6 +21,7 @@
     ├── RecordingLockedError (OSError)      another process writes this recording
     ├── WriteError (OSError)                the writer could not store what it was given
     └── ReadError (ValueError)              a recording cannot be read
+        ├── NotRunningError (TimeoutError)  one that runs was waited for
         ├── DamagedError                    bytes do not say what they must
         └── RepairError                     a killed recording could not be brought back
 
@@ -139,6 +140,10 @@ class WriteError(FlightrecError, OSError):
 
 class ReadError(FlightrecError, ValueError):
     """A recording cannot be read."""
+
+
+class NotRunningError(ReadError, TimeoutError):
+    """A recording that runs was waited for, and none began."""
 
 
 class DamagedError(ReadError):

@@ -8,9 +8,11 @@ from recorder.h5.file import open_for_reading
 from recorder.h5.following import Follower, Overtaken, Piece
 from recorder.h5.lock import is_held, owner_of
 from recorder.h5.news import News, news_of
-from recorder.h5.present import opened_ring, present, ring_of, waiting_in
+from recorder.h5.present import opened_ring, present, ring_of, waiting_in, waiting_steps
 from recorder.h5.reading.episode import EpisodeIndex
+from recorder.h5.reading.guard import attributes
 from recorder.h5.reading.stamp import stamp_of
+from recorder.h5.untrusted import open_untrusted
 from recorder.ring.arena import Ring
 from recorder.ring.record import ROWS, START
 
@@ -23,13 +25,16 @@ __all__ = [
     "Overtaken",
     "Piece",
     "Ring",
+    "attributes",
     "is_held",
     "news_of",
     "open_for_reading",
+    "open_untrusted",
     "opened_ring",
     "owner_of",
     "present",
     "ring_of",
     "stamp_of",
     "waiting_in",
+    "waiting_steps",
 ]

@@ -80,6 +80,11 @@ def waiting_in(ring: Ring) -> tuple[bytes, list[Piece], Follower]:
     return state, [], Follower(ring, first)
 
 
+def waiting_steps(state: bytes) -> int:
+    """Steps of which something stands in this state instead of the file."""
+    return EpisodeWriter.restore(state, _PLAIN).waiting_steps if state else 0
+
+
 def open_present(path: Path) -> h5py.File:
     """A living recording as it is now, read-only; no byte is written anywhere.
 
@@ -87,11 +92,12 @@ def open_present(path: Path) -> h5py.File:
     ------
     ReadError
         Its file changed meanwhile, or does not go with its ring: try again.
-    OSError
-        The file cannot be opened.
     """
-    with opened_ring(path) as ring:
-        state, pieces, _ = waiting_in(ring)
+    try:
+        with opened_ring(path) as ring:
+            state, pieces, _ = waiting_in(ring)
+    except FileNotFoundError as error:
+        raise ReadError(f"{path} was closed while it was read") from error
     return present(path, state, pieces)
 
 

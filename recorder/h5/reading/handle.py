@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from recorder.errors import ClosedError, DamagedError, FlightrecError, ReadError
 from recorder.format.layout import EPISODES, FORMAT, FORMAT_VERSION
 from recorder.h5.file import open_for_reading, open_snapshot
+from recorder.h5.present import open_present
 from recorder.h5.reading.episode import EpisodeIndex
 from recorder.h5.reading.guard import attributes, child_group, damage
 from recorder.h5.reading.memory import reuse_memory
@@ -40,10 +41,15 @@ class RecordingFile:
         The HDF5 file.
     original : bool
         Whether the file is in the layout of the original system instead of flightrec's.
+
+    Parameters
+    ----------
+    newest : bool
+        Of a recording that is being written, read what its ring holds as well.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, newest: bool = False) -> None:
+        self.path, self.newest = path, newest
         self.closed = False
         self.original = False
         self._reset()
@@ -80,9 +86,9 @@ class RecordingFile:
         reuse_memory()
         # A lock that is gone by now was left by a killed writer, whose recording has just been repaired.
         living = stamp[1] is not None and stamp_of(self.path)[1] is not None
-        if living and file.swmr_mode:
+        if living and (self.newest or file.swmr_mode):
             file.close()
-            file = _open_alone(self.path)
+            file = open_present(self.path) if self.newest else _open_alone(self.path)
         try:
             self.original = _is_original(file, self.path)
         except BaseException:
@@ -161,7 +167,12 @@ class RecordingFile:
         self.closed = True
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "closed": self.closed, "original": self.original}
+        return {
+            "path": self.path,
+            "newest": self.newest,
+            "closed": self.closed,
+            "original": self.original,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -1,0 +1,214 @@
+"""A recording that is watched while it is written."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loaders.episode import EpisodeData
+from loaders.experiment import ExperimentLoader
+from loaders.live.find import find_live
+from loaders.live.following import Following
+from loaders.live.status import LiveStatus, StatusTaker
+from loaders.live.update import Samples, Update
+from recorder.errors import NotRunningError
+from recorder.h5.living import is_held, ring_of
+
+_SHORTEST, _LONGEST = 0.001, 0.016
+"""Seconds between two looks: after something was new, and at most, when nothing is for a while."""
+
+T = TypeVar("T")
+
+
+class LiveExperiment:
+    """A running recording: what is new, the newest rows, and how it is doing.
+
+    Reads the recording's file and, for what is not in it yet, its ring, from any process of the same machine
+    and as many as like to; nothing of it reaches the writer. A recording that has ended or was killed
+    is read just as well; one that was killed is repaired when its data are first read.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A recording's folder or HDF5 file; or a folder of recordings, of which the newest is taken that runs.
+    wait : float or None, default None
+        Seconds to wait for one; None waits as long as it takes.
+
+    Attributes
+    ----------
+    h5_path, experiment_dir : Path
+        The HDF5 file and its folder.
+    experiment : ExperimentLoader
+        All of it up to now, with every method there is for recordings that have ended.
+
+    Raises
+    ------
+    NotRunningError
+        No recording began in time.
+
+    Examples
+    --------
+    >>> with LiveExperiment("experiments") as live:  # doctest: +SKIP
+    ...     for update in live.follow():
+    ...         print(update.episode_id, update.last_timestep, live.status().rate)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, wait: float | None = None) -> None:
+        self.h5_path = find_live(path, wait)
+        self.experiment_dir = self.h5_path.parent
+        self.experiment = ExperimentLoader(self.h5_path, newest=True)
+        self._status = StatusTaker(self.h5_path)
+
+    def follow(self, timeout: float | None = None, *, history: bool = False) -> Iterator[Update]:
+        """What is logged from now on, as it comes, until the recording ends.
+
+        Every row comes once, in the order of its stream. What was logged while nobody asked for the next
+        update is made up for; the rows of different streams may then come in different updates.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Ends after so many seconds in which nothing was logged, too.
+        history : bool, default False
+            Begin with everything that was logged before.
+
+        Yields
+        ------
+        Update
+
+        Raises
+        ------
+        ReadError
+            The file changes faster than it can be read, or is damaged.
+        """
+        if not ring_of(self.h5_path).exists() and not history:
+            return
+        following = Following(self.h5_path, history=history)
+        try:
+            pause, last = _SHORTEST, time.monotonic()
+            while not following.over:
+                before = last
+                for update in following.take():
+                    yield update
+                    last = time.monotonic()
+                pause = _SHORTEST if last != before else min(2 * pause, _LONGEST)
+                if timeout is not None and time.monotonic() - last > timeout:
+                    return
+                if not following.over:
+                    time.sleep(pause)
+        finally:
+            following.close()
+
+    def tail(self, name: str, steps: int = 1000, *, episode: int | None = None) -> Samples:
+        """The newest rows of a dense stream, of the running or else the last episode.
+
+        Parameters
+        ----------
+        name : str
+            ``neural_states/v``, ``behavior/x``, …
+        steps : int
+            Rows of the last so many timesteps.
+        episode : int, optional
+            Another episode.
+
+        Returns
+        -------
+        Samples
+            ``timesteps`` int64 ``(rows,)`` and ``values`` ``(rows, ...)``, copies.
+
+        Raises
+        ------
+        KeyError
+            No stream of that name; the message lists those there are.
+        NotRunningError
+            No episode has begun.
+        """
+
+        def read() -> Samples:
+            stream = self._episode(episode).stream(name)
+            timesteps = stream.timesteps
+            kept = timesteps[_newest(timesteps, steps)]
+            return Samples(kept, stream.read(int(kept.min()) if len(kept) else None))
+
+        return self._steady(read)
+
+    def spikes(self, last: int = 1000, *, episode: int | None = None) -> dict[str, NDArray[Any]]:
+        """Spikes of the last so many timesteps, as :meth:`EpisodeData.get_spikes` returns them."""
+
+        def read() -> dict[str, NDArray[Any]]:
+            data = self._episode(episode)
+            timesteps = data.spike_timesteps()
+            return data.get_spikes(int(timesteps.max()) - last + 1 if len(timesteps) else None)
+
+        return self._steady(read)
+
+    def rewards(self, last: int = 1000, *, episode: int | None = None) -> Samples:
+        """Rewards of the last so many timesteps; empty without any."""
+
+        def read() -> Samples:
+            found = self._episode(episode).get_rewards()
+            if not found:
+                return Samples(np.empty(0, np.int64), np.empty(0))
+            kept = _newest(found["timesteps"], last)
+            return Samples(found["timesteps"][kept], found["rewards"][kept])
+
+        return self._steady(read)
+
+    def events(
+        self, last: int = 1000, *, episode: int | None = None
+    ) -> list[tuple[int, str, dict[Any, Any]]]:
+        """(timestep, type, data) of the last so many events, in call order."""
+        return self._steady(lambda: list(deque(self._episode(episode).iter_events(), maxlen=last)))
+
+    def status(self) -> LiveStatus:
+        """How far the recording is, how fast, and whether anybody still writes it.
+
+        Raises
+        ------
+        ReadError
+            The file cannot be read.
+        """
+        return self._status.take()
+
+    @property
+    def running(self) -> bool:
+        """Whether a process writes it."""
+        return is_held(self.h5_path)
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self.experiment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LiveExperiment {self.h5_path}>"
+
+    def _episode(self, episode: int | None) -> EpisodeData:
+        if episode is None:
+            known = self.experiment.list_episodes()
+            if not known:
+                raise NotRunningError(f"no episode has begun in {self.h5_path}")
+            episode = known[-1]
+        return self.experiment.get_episode(episode)
+
+    def _steady(self, read: Callable[[], T]) -> T:
+        return self.experiment._recording.steady(read)
+
+
+def _newest(timesteps: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
+    """Which rows are of the last so many timesteps."""
+    return timesteps > (int(timesteps.max()) - steps if len(timesteps) else 0)
