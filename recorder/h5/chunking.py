@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -42,6 +42,16 @@ class Chunking:
         """
         return cls(
             compression, 4 if level is None else level, chunk_size, filter_keywords(compression, level)
+        )
+
+    @classmethod
+    def of_recording(cls, attributes: Mapping[str, Any]) -> Chunking:
+        """That of a recording with these root attributes."""
+        name, level = attributes.get("compression", "none"), attributes.get("compression_level")
+        return cls.of(
+            None if name == "none" else str(name),
+            None if level is None else int(level),
+            int(attributes.get("chunk_size", 10_000)),
         )
 
     def chunk_rows(self, row_bytes: int) -> int:

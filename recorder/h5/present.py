@@ -27,8 +27,6 @@ from recorder.h5.transaction import LIBVER
 from recorder.ring.arena import Ring
 
 _ATTEMPTS = 50
-_PLAIN = Chunking.of(None, None, 10_000)
-"""New datasets in memory are not compressed; those of the file have their own filters."""
 
 
 def ring_of(path: Path) -> Path:
@@ -82,7 +80,7 @@ def waiting_in(ring: Ring) -> tuple[bytes, list[Piece], Follower]:
 
 def waiting_steps(state: bytes) -> int:
     """Steps of which something stands in this state instead of the file."""
-    return EpisodeWriter.restore(state, _PLAIN).waiting_steps if state else 0
+    return EpisodeWriter.restore(state, Chunking.of(None, None, 1)).waiting_steps if state else 0
 
 
 def open_present(path: Path) -> h5py.File:
@@ -106,11 +104,13 @@ def present(path: Path, state: bytes, pieces: Iterable[Piece]) -> h5py.File:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     overlay = OverlayFile(descriptor, memory=True, close=True, untrusted=True)
     try:
-        ended, episode = feed(pieces, EpisodeWriter.restore(state, _PLAIN) if state else None, _PLAIN)
-        if episode is not None:
-            episode.close({"end_time": "", "status": RUNNING})
-            ended.append(episode)
         with h5py.File(overlay, "r+", libver=LIBVER) as file, contextlib.closing(Template()) as template:
+            chunking = Chunking.of_recording(file.attrs)
+            before = EpisodeWriter.restore(state, chunking) if state else None
+            ended, episode = feed(pieces, before, chunking)
+            if episode is not None:
+                episode.close({"end_time": "", "status": RUNNING})
+                ended.append(episode)
             for one in ended:
                 one.restructure(file, template)
         return h5py.File(overlay, "r", libver=LIBVER)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 
@@ -145,7 +144,7 @@ def _bring_back(
 ) -> RepairReport:
     now = time.strftime("%Y-%m-%dT%H:%M:%S")
     beside = _beside(path, RING_SUFFIX) if ring else None
-    with waiting(beside, note, _chunking(file), progress) as found:
+    with waiting(beside, note, Chunking.of_recording(file.attrs), progress) as found:
         episode, ended = found.episode, found.ended
         if episode is not None:
             own = found.dropped - episode.start.get("dropped_before", 0)
@@ -175,17 +174,6 @@ def _bring_back(
         )
     status = "damaged" if found.damage else "recovered"
     return RepairReport(path, status, found.steps, int(episode is not None), text)
-
-
-def _chunking(file: h5py.File) -> Chunking:
-    attributes: dict[str, Any] = dict(file.attrs)
-    name = attributes.get("compression", "none")
-    level = attributes.get("compression_level")
-    return Chunking.of(
-        None if name == "none" else str(name),
-        None if level is None else int(level),
-        int(attributes.get("chunk_size", 10_000)),
-    )
 
 
 def _clear(path: Path, *, keep_ring: bool) -> None:

@@ -1,0 +1,105 @@
+"""Every row comes once and as it was logged, however the looks at a recording fall between its steps."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loaders.live.following import Following
+from recorder import DataExporter, SpikeIndices
+from tests.comparing import assert_same
+from tests.live.gathering import Gathered, stored
+
+pytestmark = pytest.mark.usefixtures("each_hot_path")
+
+NEURONS = 6
+SEGMENT = st.fixed_dictionaries(
+    {
+        "rows": st.integers(1, 150),
+        "keys": st.sets(st.sampled_from(["x", "y"])),
+        "state": st.booleans(),
+        "spikes": st.booleans(),
+        "side": st.booleans(),
+        "look_every": st.sampled_from([0, 1, 7, 60]),
+        "end": st.sampled_from([False, False, True]),
+    }
+)
+FORMS = ("bool", "graded", "indices")
+
+
+def call(step: int, segment: dict[str, Any], form: str) -> dict[str, Any]:
+    given: dict[str, Any] = {"timestep": step, "reward": float(step // 20)}
+    if segment["state"]:
+        given["neural_state"] = {"v": np.arange(NEURONS) * 0.5 + step, "w": np.float32(step)}
+    if segment["keys"]:
+        given["behavior"] = dict.fromkeys(sorted(segment["keys"]), step * 0.25)
+    if segment["spikes"]:
+        fired = np.arange(NEURONS) % 4 == step % 4
+        forms = {
+            "bool": fired,
+            "graded": fired * (1.0 + step),
+            "indices": SpikeIndices(np.flatnonzero(fired), NEURONS),
+        }
+        given["spikes"] = forms[form]
+    if segment["side"] and step % 5 == 0:
+        given |= {"synapse_id": step, "old_weight": 0.0, "new_weight": 1.0}
+    if segment["side"] and step % 7 == 0:
+        given |= {"event_type": "a", "data": {"step": step, "text": "ü" * (step % 40)}}
+    return given
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(st.lists(SEGMENT, min_size=1, max_size=6), st.sampled_from([1 << 11, 1 << 14]), st.booleans())
+def test_all_rows_come_once(
+    monkeypatch: pytest.MonkeyPatch, form: str, segments: list[dict[str, Any]], block: int, eager: bool
+) -> None:
+    for name in ("recorder.steplog.FIRST_BLOCK", "recorder.steplog.LARGEST_BLOCK"):
+        monkeypatch.setattr(name, block)
+    monkeypatch.setattr("recorder.writer.ENOUGH", 1)
+    monkeypatch.setattr("loaders.live.following.MOST", 50)
+    gathered = Gathered()
+    with tempfile.TemporaryDirectory() as folder:
+        exporter = DataExporter("run", folder, {"v": 1, "w": 3}, chunk_size=10)
+        following = Following(exporter.h5_path, history=True)
+        if eager:
+            gathered.add(following.take())
+        exporter.start_episode()
+        step = 0
+        for segment in segments:
+            for _ in range(segment["rows"]):
+                exporter.log(**call(step, segment, form))
+                if segment["look_every"] and step % segment["look_every"] == 0:
+                    gathered.add(following.take())
+                step += 1
+            if segment["end"]:
+                exporter.end_episode(success=True)
+                exporter.start_episode()
+        exporter.end_episode(success=True)
+        exporter.close()
+        while not following.over:
+            gathered.add(following.take())
+        following.close()
+        assert_same(gathered.contents(), stored(exporter.h5_path))
+
+
+def test_rows_are_there_at_once(tmp_path: Path) -> None:
+    """Nothing waits for a block to fill."""
+    with DataExporter("run", tmp_path) as exporter:
+        exporter.start_episode()
+        exporter.log(0, behavior={"x": 0.0})
+        following = Following(exporter.h5_path, history=False)
+        for step in range(1, 50):
+            exporter.log(step, behavior={"x": float(step)})
+            (update,) = following.take()
+            assert update.streams["behavior/x"].timesteps.tolist() == [step]
+            assert update.streams["behavior/x"].values.tolist() == [step]
+            assert not update.begins
+            assert not list(following.take())
+        following.close()
