@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loaders.quick import quick_load
     from loaders.stream import StreamData
     from loaders.summary import EpisodeSummary, EpisodeTable
-    from recorder.errors import ClosedError, DamagedError, ReadError
+    from recorder.errors import ClosedError, DamagedError, NotRunningError, ReadError
 
 __all__ = [
     "ClosedError",
@@ -29,6 +29,7 @@ __all__ = [
     "ExperimentLoader",
     "LiveExperiment",
     "LiveStatus",
+    "NotRunningError",
     "ReadError",
     "Samples",
     "StreamAccount",
@@ -47,6 +48,7 @@ _HOMES = {
     "ExperimentLoader": "loaders.experiment",
     "LiveExperiment": "loaders.live",
     "LiveStatus": "loaders.live",
+    "NotRunningError": "recorder.errors",
     "ReadError": "recorder.errors",
     "Samples": "loaders.live",
     "Update": "loaders.live",

@@ -27,6 +27,7 @@ from recorder.h5.transaction import LIBVER
 from recorder.ring.arena import Ring
 
 _ATTEMPTS = 50
+_PATIENCE = 2.0
 
 
 def ring_of(path: Path) -> Path:
@@ -91,16 +92,28 @@ def open_present(path: Path) -> h5py.File:
     ReadError
         Its file changed meanwhile, or does not go with its ring: try again.
     """
-    try:
-        with opened_ring(path) as ring:
-            state, pieces, _ = waiting_in(ring)
-    except FileNotFoundError as error:
-        raise ReadError(f"{path} was closed while it was read") from error
-    return present(path, state, pieces)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with opened_ring(path) as ring:
+                state, pieces, _ = waiting_in(ring)
+            return present(path, state, pieces)
+        except FileNotFoundError as error:
+            raise ReadError(f"{path} was closed while it was read") from error
+        except ReadError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.001)
 
 
 def present(path: Path, state: bytes, pieces: Iterable[Piece]) -> h5py.File:
-    """As :func:`open_present`, with this state and these rows of the ring."""
+    """As :func:`open_present`, with this state and these rows of the ring.
+
+    Raises
+    ------
+    ReadError
+        The file's structure changed meanwhile: take both anew, and try again.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     overlay = OverlayFile(descriptor, memory=True, close=True, untrusted=True)
     try:
