@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "Record a small spiking network, show what came of it and plot it.",
     "info": "Show what a recording holds.",
     "ls": "List the recordings below a folder.",
+    "watch": "Watch a recording while it is written.",
     "repair": "Bring back recordings whose program was killed.",
     "verify": "Read every byte of recordings and name what is damaged.",
 }
@@ -103,6 +104,7 @@ def cli(debug: bool) -> None:
       flightrec demo                     see a recording come into being
       flightrec ls experiments           what has been recorded here?
       flightrec info experiments/run_20260101_120000
+      flightrec watch experiments        how is the one doing that runs?
       flightrec verify experiments/*/    is every byte still readable?
 
     \b

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loaders.episode import EpisodeData
 from loaders.experiment import ExperimentLoader
+from loaders.live.alarms import Alarm, sound
 from loaders.live.find import find_live
 from loaders.live.following import Following
 from loaders.live.status import LiveStatus, StatusTaker
 from loaders.live.update import Samples, Update
 from recorder.errors import NotRunningError
-from recorder.h5.living import is_held, ring_of
+from recorder.h5.living import is_held
 
 _SHORTEST, _LONGEST = 0.001, 0.016
 """Seconds between two looks: after something was new, and at most, when nothing is for a while."""
@@ -45,8 +47,6 @@ class LiveExperiment:
     ----------
     h5_path, experiment_dir : Path
         The HDF5 file and its folder.
-    experiment : ExperimentLoader
-        All of it up to now, with every method there is for recordings that have ended.
 
     Raises
     ------
@@ -63,10 +63,17 @@ class LiveExperiment:
     def __init__(self, path: str | os.PathLike[str], *, wait: float | None = None) -> None:
         self.h5_path = find_live(path, wait)
         self.experiment_dir = self.h5_path.parent
-        self.experiment = ExperimentLoader(self.h5_path, newest=True)
         self._status = StatusTaker(self.h5_path)
 
-    def follow(self, timeout: float | None = None, *, history: bool = False) -> Iterator[Update]:
+    @overload
+    def follow(self, timeout: float | None = None, *, history: bool = False) -> Iterator[Update]: ...
+    @overload
+    def follow(
+        self, timeout: float | None = None, *, history: bool = False, idle: float
+    ) -> Iterator[Update | None]: ...
+    def follow(
+        self, timeout: float | None = None, *, history: bool = False, idle: float | None = None
+    ) -> Iterator[Update | None]:
         """What is logged from now on, as it comes, until the recording ends.
 
         Every row comes once, in the order of its stream. What was logged while nobody asked for the next
@@ -78,6 +85,8 @@ class LiveExperiment:
             Ends after so many seconds in which nothing was logged, too.
         history : bool, default False
             Begin with everything that was logged before.
+        idle : float, optional
+            Yield None, too, whenever nothing was logged for so many seconds.
 
         Yields
         ------
@@ -88,19 +97,24 @@ class LiveExperiment:
         ReadError
             The file changes faster than it can be read, or is damaged.
         """
-        if not ring_of(self.h5_path).exists() and not history:
+        if not history and not self.running:
             return
         following = Following(self.h5_path, history=history)
         try:
             pause, last = _SHORTEST, time.monotonic()
+            told = last
             while not following.over:
                 before = last
                 for update in following.take():
                     yield update
-                    last = time.monotonic()
+                    last = told = time.monotonic()
                 pause = _SHORTEST if last != before else min(2 * pause, _LONGEST)
-                if timeout is not None and time.monotonic() - last > timeout:
+                now = time.monotonic()
+                if timeout is not None and now - last > timeout:
                     return
+                if idle is not None and now - told >= idle:
+                    yield None
+                    told = time.monotonic()
                 if not following.over:
                     time.sleep(pause)
         finally:
@@ -167,6 +181,34 @@ class LiveExperiment:
         """(timestep, type, data) of the last so many events, in call order."""
         return self._steady(lambda: list(deque(self._episode(episode).iter_events(), maxlen=last)))
 
+    def watch(
+        self,
+        alarms: Iterable[Alarm],
+        *,
+        command: str | None = None,
+        timeout: float | None = None,
+        tell: Callable[[str], None] = print,
+    ) -> int:
+        """Evaluate alarms on what is logged until the recording ends; see :mod:`loaders.live.alarms`.
+
+        Parameters
+        ----------
+        alarms : iterable of callables
+            ``no_spikes(1000)``, ``not_finite()``, ``reward_below(0.1)``, ``writer_dead()``, or one's own.
+        command : str, optional
+            A shell command to run when one goes off; ``$FLIGHTREC_ALARM`` says what is wrong.
+        timeout : float or None
+            As that of :meth:`follow`.
+        tell : callable, default print
+            Gets the text of each that goes off.
+
+        Returns
+        -------
+        int
+            How often an alarm went off.
+        """
+        return sound(self.follow(timeout), self, alarms, command=command, tell=tell)
+
     def status(self) -> LiveStatus:
         """How far the recording is, how fast, and whether anybody still writes it.
 
@@ -177,6 +219,11 @@ class LiveExperiment:
         """
         return self._status.take()
 
+    @cached_property
+    def experiment(self) -> ExperimentLoader:
+        """All of it up to now, with every method there is for recordings that have ended."""
+        return ExperimentLoader(self.h5_path, newest=True)
+
     @property
     def running(self) -> bool:
         """Whether a process writes it."""
@@ -184,7 +231,8 @@ class LiveExperiment:
 
     def close(self) -> None:
         """Close the file; idempotent."""
-        self.experiment.close()
+        if "experiment" in self.__dict__:
+            self.experiment.close()
 
     def __enter__(self) -> Self:
         return self
