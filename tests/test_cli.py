@@ -244,3 +244,26 @@ def test_no_progress_bar_where_there_is_no_terminal(
         bar(1, 2)
         bar(2, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_watch_once(recording: Path, tmp_path: Path) -> None:
+    shown = run("watch", recording, "--once").output
+    assert "completed" in shown
+    assert "steps     100" in shown
+    (tmp_path / "empty").mkdir()
+    refused = run("watch", tmp_path / "empty", "--once")
+    assert refused.exit_code == 1
+    assert "no recording is being written" in refused.output
+
+
+@pytest.mark.parametrize("alarm", ["no-spikes=many", "reward-below", "dead=1", "smoke"])
+def test_watch_refuses_unknown_alarms(recording: Path, alarm: str) -> None:
+    refused = run("watch", recording, "--alarm", alarm)
+    assert refused.exit_code == 2
+    assert "no-spikes=STEPS" in refused.output
+
+
+def test_watch_follows_to_the_end(recording: Path) -> None:
+    pytest.importorskip("rich")
+    shown = run("watch", recording, "--alarm", "no-spikes=3").output
+    assert "completed" in shown

@@ -44,14 +44,12 @@ class Following:
     Parameters
     ----------
     path : Path
-        The HDF5 file of a recording that is being written.
+        The HDF5 file of a recording, which is being written or not.
     history : bool
         Begin with what was logged before, instead of now.
 
     Raises
     ------
-    FileNotFoundError
-        It has no ring: nobody writes it.
     DamagedError
         Its ring is none.
     """
@@ -62,14 +60,15 @@ class Following:
         self._taken: dict[str, int] = {}
         self._ended: set[int] = set()
         self._follower: Follower | None = None
-        self.ring = Ring.open(ring_of(path))
+        self._ring = _ring_of(path)
         if not history:
             for _ in self._caught_up(skip=True):
                 pass
 
     def close(self) -> None:
         """Let go of the ring."""
-        self.ring.close(unlink=False)
+        if self._ring is not None:
+            self._ring.close(unlink=False)
 
     def take(self) -> Iterator[Update]:
         """What is new since the last call; nothing if nothing is.
@@ -125,11 +124,11 @@ class Following:
 
     @contextlib.contextmanager
     def _present(self) -> Iterator[tuple[Any, Follower | None]]:
-        if not is_held(self.path):
+        if self._ring is None or not is_held(self.path):
             with contextlib.closing(open_for_reading(self.path)) as file:
                 yield file, None
             return
-        state, pieces, follower = waiting_in(self.ring)
+        state, pieces, follower = waiting_in(self._ring)
         with contextlib.closing(present(self.path, state, pieces)) as file:
             yield file, follower
 
@@ -160,3 +159,15 @@ class Following:
         for name, count in update.counts().items():
             self._taken[name] = self._taken.get(name, 0) + count
         return update
+
+
+def _ring_of(path: Path) -> Ring | None:
+    """The ring, which a writer makes shortly after it has locked its recording; None where nobody writes."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return Ring.open(ring_of(path))
+        except FileNotFoundError:
+            if not is_held(path) or time.monotonic() > deadline:
+                return None
+        time.sleep(_PAUSE)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loaders import LiveExperiment, NotRunningError
 from loaders.live.following import Following
 from recorder import DataExporter, SpikeIndices
 from tests.comparing import assert_same
@@ -103,3 +104,31 @@ def test_rows_are_there_at_once(tmp_path: Path) -> None:
             assert not update.begins
             assert not list(following.take())
         following.close()
+
+
+def test_a_recording_that_has_ended(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path) as exporter:
+        for episode in range(3):
+            exporter.start_episode()
+            for step in range(120):
+                exporter.log(step, behavior={"x": float(episode * 1000 + step)})
+            exporter.end_episode(success=True)
+    gathered = Gathered()
+    with LiveExperiment(exporter.output_dir) as live:
+        assert not list(live.follow())
+        gathered.add(live.follow(history=True))
+        assert live.tail("behavior/x", 10).values.tolist() == [2110.0 + n for n in range(10)]
+        assert live.tail("behavior/x", 1, episode=0).values.tolist() == [119.0]
+        assert live.spikes() == {}
+        assert not len(live.rewards().values)
+        assert not live.events()
+        assert live.status().steps == 360
+    assert_same(gathered.contents(), stored(exporter.h5_path))
+
+
+def test_no_episode_yet(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path) as exporter, LiveExperiment(exporter.h5_path) as live:
+        with pytest.raises(NotRunningError, match="no episode"):
+            live.tail("behavior/x")
+        assert live.status().episodes == 0
+        assert live.status().episode_id is None
