@@ -25,6 +25,8 @@ from recorder.h5.living import is_held
 
 _SHORTEST, _LONGEST = 0.001, 0.016
 """Seconds between two looks: after something was new, and at most, when nothing is for a while."""
+_MODESTY = 4
+"""A look that takes long is followed by a pause so many times as long: the processor is the simulation's."""
 
 T = TypeVar("T")
 
@@ -104,11 +106,12 @@ class LiveExperiment:
             pause, last = _SHORTEST, time.monotonic()
             told = last
             while not following.over:
-                before = last
+                before, begun = last, time.thread_time()
                 for update in following.take():
                     yield update
                     last = told = time.monotonic()
-                pause = _SHORTEST if last != before else min(2 * pause, _LONGEST)
+                least = max(_SHORTEST, _MODESTY * (time.thread_time() - begun))
+                pause = min(least if last != before else 2 * pause, _LONGEST)
                 now = time.monotonic()
                 if timeout is not None and now - last > timeout:
                     return
