@@ -42,6 +42,26 @@ _warned: set[str] = set()
 
 def warn_of_network(folder: Path, *, stacklevel: int) -> None:
     """Warn, once for each, where the folder (which need not exist yet) is on a network file system."""
+    _warn(
+        folder,
+        "Other machines see neither its locks nor the ring's newest rows reliably, so nothing there keeps a "
+        "second machine from writing or repairing this recording, and a connection that breaks can end the "
+        "process (SIGBUS). Record to a local disk, and move the folder when the recording is closed",
+        stacklevel=stacklevel + 1,
+    )
+
+
+def warn_of_network_reading(folder: Path, *, stacklevel: int) -> None:
+    """As :func:`warn_of_network`, for whoever watches a recording there."""
+    _warn(
+        folder,
+        "Of a recording that another machine writes, only what is committed is seen, and late, not the newest "
+        "rows; whether its program lives cannot be told for certain. Watch it on the machine that records",
+        stacklevel=stacklevel + 1,
+    )
+
+
+def _warn(folder: Path, what: str, *, stacklevel: int) -> None:
     found = mount_of(folder)
     if found is None:
         return
@@ -49,14 +69,8 @@ def warn_of_network(folder: Path, *, stacklevel: int) -> None:
     if place in _warned or kind in LOCAL_FUSE or not kind.startswith(REMOTE):
         return
     _warned.add(place)
-    warnings.warn(
-        f"{folder} is on a {kind} file system ({place}). Other machines see neither its locks nor the ring's "
-        "newest rows reliably, so nothing there keeps a second machine from writing or repairing this "
-        "recording, and a connection that breaks can end the process (SIGBUS). Record to a local disk, and "
-        "move the folder when the recording is closed",
-        NetworkFileSystemWarning,
-        stacklevel=stacklevel + 1,
-    )
+    text = f"{folder} is on a {kind} file system ({place}). {what}"
+    warnings.warn(text, NetworkFileSystemWarning, stacklevel=stacklevel + 1)
 
 
 def mount_of(folder: Path) -> tuple[str, str] | None:

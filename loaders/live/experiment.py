@@ -21,10 +21,13 @@ from loaders.live.following import Following
 from loaders.live.status import LiveStatus, StatusTaker
 from loaders.live.update import Samples, Update
 from recorder.errors import NotRunningError
+from recorder.filesystem import warn_of_network_reading
 from recorder.h5.living import is_held
 
 _SHORTEST, _LONGEST = 0.001, 0.016
 """Seconds between two looks: after something was new, and at most, when nothing is for a while."""
+_REMOTE = 0.5
+"""Seconds between two looks at a recording that another machine writes."""
 _MODESTY = 4
 """A look that takes long is followed by a pause so many times as long: the processor is the simulation's."""
 
@@ -55,6 +58,11 @@ class LiveExperiment:
     NotRunningError
         No recording began in time.
 
+    Warns
+    -----
+    NetworkFileSystemWarning
+        The folder is on one: of a recording that another machine writes, only committed rows are seen.
+
     Examples
     --------
     >>> with LiveExperiment("experiments") as live:  # doctest: +SKIP
@@ -66,6 +74,7 @@ class LiveExperiment:
         self.h5_path = find_live(path, wait)
         self.experiment_dir = self.h5_path.parent
         self._status = StatusTaker(self.h5_path)
+        warn_of_network_reading(self.experiment_dir, stacklevel=2)
 
     @overload
     def follow(self, timeout: float | None = None, *, history: bool = False) -> Iterator[Update]: ...
@@ -112,6 +121,7 @@ class LiveExperiment:
                     last = told = time.monotonic()
                 least = max(_SHORTEST, _MODESTY * (time.thread_time() - begun))
                 pause = min(least if last != before else 2 * pause, _LONGEST)
+                pause = _REMOTE if following.remote else pause
                 now = time.monotonic()
                 if timeout is not None and now - last > timeout:
                     return

@@ -20,7 +20,9 @@ from recorder.h5.living import (
     Piece,
     Ring,
     is_held,
+    is_local,
     open_for_reading,
+    open_snapshot,
     present,
     ring_of,
     stamp_of,
@@ -40,6 +42,8 @@ class Following:
     ----------
     over : bool
         Nobody writes the recording any more, and all of it was taken.
+    remote : bool
+        Another machine writes it: its ring cannot be relied on here, and rows come once they are committed.
 
     Parameters
     ----------
@@ -57,10 +61,12 @@ class Following:
     def __init__(self, path: Path, *, history: bool) -> None:
         self.path, self.over = path, False
         self._episode: int | None = None
+        self._begun = False
         self._taken: dict[str, int] = {}
         self._ended: set[int] = set()
         self._follower: Follower | None = None
         self._ring = _ring_of(path)
+        self.remote = self._ring is not None and not is_local(self._ring)
         if not history:
             for _ in self._caught_up(skip=True):
                 pass
@@ -79,7 +85,7 @@ class Following:
             The file changes faster than it can be read. What was yielded is not repeated.
         """
         # Asked before: what a dead writer logged is all there by now.
-        alive = is_held(self.path)
+        alive = self._alive()
         if self._follower is not None:
             try:
                 pieces = self._follower.take()
@@ -90,6 +96,10 @@ class Following:
         if self._follower is None:
             yield from self._caught_up()
         self.over = not alive
+
+    def _alive(self) -> bool:
+        # Locks of another machine may not reach this one; its writer removes the ring when it is done.
+        return is_held(self.path) or (self.remote and ring_of(self.path).exists())
 
     def _told(self, pieces: Sequence[Piece]) -> Iterator[Update]:
         """Rows of the ring, by episode."""
@@ -102,9 +112,8 @@ class Following:
             if self._episode is not None:
                 yield self._counted(logged(self._episode, rows, begins=begins, ends=True))
                 self._ended.add(self._episode)
-            rows, begins, self._taken, self._episode = [], piece.kind == START, {}, None
-            if begins:
-                self._episode = int(piece.meta["start"]["episode_id"])
+            rows, begins = [], piece.kind == START
+            self._turn_to(int(piece.meta["start"]["episode_id"]) if begins else None)
         if self._episode is not None and (rows or begins):
             yield self._counted(logged(self._episode, rows, begins=begins, ends=False))
 
@@ -124,8 +133,12 @@ class Following:
 
     @contextlib.contextmanager
     def _present(self) -> Iterator[tuple[Any, Follower | None]]:
-        if self._ring is None or not is_held(self.path):
+        if self._ring is None or not self._alive():
             with contextlib.closing(open_for_reading(self.path)) as file:
+                yield file, None
+            return
+        if self.remote:
+            with contextlib.closing(open_snapshot(self.path)) as file:
                 yield file, None
             return
         state, pieces, follower = waiting_in(self._ring)
@@ -144,8 +157,9 @@ class Following:
                 episodes.append((str(facts.get("start_time")), episode_id, running, episode))
         for _, episode_id, running, episode in sorted(episodes, key=lambda one: one[:2]):
             if episode_id != self._episode:
-                self._episode, self._taken = episode_id, {}
-            for update in stored(episode, episode_id, self._taken, MOST, ended=not running):
+                self._turn_to(episode_id)
+            new = stored(episode, episode_id, self._taken, MOST, begins=not self._begun, ended=not running)
+            for update in new:
                 if stamp_of(self.path) != stamp:
                     raise ReadError("its structure changed")
                 self._counted(update)
@@ -153,9 +167,13 @@ class Following:
                     yield update
             if not running:
                 self._ended.add(episode_id)
-                self._episode = None
+                self._turn_to(None)
+
+    def _turn_to(self, episode_id: int | None) -> None:
+        self._episode, self._taken, self._begun = episode_id, {}, False
 
     def _counted(self, update: Update) -> Update:
+        self._begun = True
         for name, count in update.counts().items():
             self._taken[name] = self._taken.get(name, 0) + count
         return update

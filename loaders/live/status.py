@@ -15,6 +15,7 @@ from recorder.h5.living import (
     EpisodeIndex,
     attributes,
     is_held,
+    is_local,
     open_untrusted,
     opened_ring,
     owner_of,
@@ -113,6 +114,8 @@ class StatusTaker:
         owner = owner_of(path) if alive else {}
         with contextlib.ExitStack() as stack:
             ring = stack.enter_context(opened_ring(path)) if ring_of(path).exists() else None
+            if ring is not None and not is_local(ring):
+                alive, ring = True, None
             started = None if ring is None else float(ring.owner["started"])
             state, pieces = (b"", []) if ring is None else waiting_in(ring)[:2]
             lag = sum(piece.steps for piece in pieces) + waiting_steps(state)

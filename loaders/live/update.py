@@ -116,10 +116,9 @@ def logged(episode_id: int, pieces: Sequence[Piece], *, begins: bool, ends: bool
 
 
 def stored(
-    episode: StoredEpisode, episode_id: int, taken: dict[str, int], most: int, *, ended: bool
+    episode: StoredEpisode, episode_id: int, taken: dict[str, int], most: int, *, begins: bool, ended: bool
 ) -> Iterator[Update]:
     """Rows of an episode in a file beyond ``taken``, in updates of at most ``most`` rows a stream."""
-    begins = not taken
     while True:
         update = _next(episode, episode_id, taken, most, begins)
         counts = update.counts()

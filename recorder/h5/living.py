@@ -4,11 +4,11 @@
 is now, and ``is_held`` and ``stamp_of`` tell whether somebody writes it and when its structure changed.
 """
 
-from recorder.h5.file import open_for_reading
+from recorder.h5.file import open_for_reading, open_snapshot
 from recorder.h5.following import Follower, Overtaken, Piece
 from recorder.h5.lock import is_held, owner_of
 from recorder.h5.news import News, news_of
-from recorder.h5.present import opened_ring, present, ring_of, waiting_in, waiting_steps
+from recorder.h5.present import is_local, opened_ring, present, ring_of, waiting_in, waiting_steps
 from recorder.h5.reading.episode import EpisodeIndex
 from recorder.h5.reading.guard import attributes
 from recorder.h5.reading.stamp import stamp_of
@@ -27,8 +27,10 @@ __all__ = [
     "Ring",
     "attributes",
     "is_held",
+    "is_local",
     "news_of",
     "open_for_reading",
+    "open_snapshot",
     "open_untrusted",
     "opened_ring",
     "owner_of",

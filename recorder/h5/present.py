@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from recorder.errors import DamagedError, ReadError
 from recorder.format.layout import RING_SUFFIX, RUNNING
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
+from recorder.h5.file import open_snapshot
 from recorder.h5.following import Follower, Overtaken, Piece
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.sink import feed
@@ -43,6 +45,11 @@ def opened_ring(path: Path) -> Iterator[Ring]:
         yield ring
     finally:
         ring.close(unlink=False)
+
+
+def is_local(ring: Ring) -> bool:
+    """Whether a process of this machine writes a ring: maps of one file on two machines do not agree."""
+    return bool(ring.owner["host"] == socket.gethostname())
 
 
 def base_of(ring: Ring) -> tuple[int, bytes]:
@@ -96,6 +103,8 @@ def open_present(path: Path) -> h5py.File:
     while True:
         try:
             with opened_ring(path) as ring:
+                if not is_local(ring):
+                    return open_snapshot(path)
                 state, pieces, _ = waiting_in(ring)
             return present(path, state, pieces)
         except FileNotFoundError as error:

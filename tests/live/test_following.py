@@ -132,3 +132,25 @@ def test_no_episode_yet(tmp_path: Path) -> None:
             live.tail("behavior/x")
         assert live.status().episodes == 0
         assert live.status().episode_id is None
+
+
+def test_another_machines_recording_is_seen_as_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered = Gathered()
+    with DataExporter("run", tmp_path) as exporter:
+        monkeypatch.setattr("recorder.h5.present.socket.gethostname", lambda: "elsewhere")
+        following = Following(exporter.h5_path, history=True)
+        assert following.remote
+        for episode in range(2):
+            exporter.start_episode()
+            for step in range(100):
+                exporter.log(step, behavior={"x": float(1000 * episode + step)})
+            assert not list(following.take())
+            exporter.end_episode(success=True)
+            exporter.flush()
+            gathered.add(following.take())
+            assert not list(following.take())
+    while not following.over:
+        gathered.add(following.take())
+    assert_same(gathered.contents(), stored(exporter.h5_path))
