@@ -55,10 +55,20 @@ def warn_of_network_reading(folder: Path, *, stacklevel: int) -> None:
     """As :func:`warn_of_network`, for whoever watches a recording there."""
     _warn(
         folder,
-        "Of a recording that another machine writes, only what is committed is seen, and late, not the newest "
-        "rows; whether its program lives cannot be told for certain. Watch it on the machine that records",
+        "Of a recording that another machine writes, only what is committed is seen, and late, not the "
+        "newest rows; whether its program lives cannot be told for certain. Watch it where it is recorded",
         stacklevel=stacklevel + 1,
     )
+
+
+def on_network(folder: Path) -> bool:
+    """Whether a folder is on a file system that other machines write to as well."""
+    found = mount_of(folder)
+    return found is not None and _is_remote(found[1])
+
+
+def _is_remote(kind: str) -> bool:
+    return kind.startswith(REMOTE) and kind not in LOCAL_FUSE
 
 
 def _warn(folder: Path, what: str, *, stacklevel: int) -> None:
@@ -66,7 +76,7 @@ def _warn(folder: Path, what: str, *, stacklevel: int) -> None:
     if found is None:
         return
     place, kind = found
-    if place in _warned or kind in LOCAL_FUSE or not kind.startswith(REMOTE):
+    if place in _warned or not _is_remote(kind):
         return
     _warned.add(place)
     text = f"{folder} is on a {kind} file system ({place}). {what}"

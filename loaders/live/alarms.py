@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loaders.live.update import Update
+from recorder.format.layout import RECOVERED
 from recorder.h5.summary import KILLED
 
 if TYPE_CHECKING:
@@ -70,23 +70,24 @@ def not_finite(*streams: str) -> Alarm:
 
 
 def reward_below(level: float, steps: int = 1000) -> Alarm:
-    """Goes off when the mean of the last so many rewards falls below ``level``; again once it was above."""
-    recent: deque[float] = deque(maxlen=steps)
-    told = False
+    """Goes off when the mean of so many rewards in a row falls below ``level``; again once it was above."""
+    recent, low = np.empty(0), False
 
     def alarm(update: Update | None, _: LiveExperiment) -> str | None:
-        nonlocal told
+        nonlocal recent, low
         if update is None or update.rewards is None:
             return None
-        recent.extend(update.rewards.values.tolist())
-        mean = sum(recent) / len(recent)
-        if len(recent) < steps or mean >= level:
-            told = told and mean < level
+        values = np.concatenate([recent, update.rewards.values])
+        recent = values[len(values) - min(len(values), steps - 1) :]
+        if len(values) < steps:
             return None
-        if told:
+        means = np.lib.stride_tricks.sliding_window_view(values, steps).mean(axis=1)
+        below = np.concatenate([[low], means < level])
+        falls = np.flatnonzero(below[1:] & ~below[:-1])
+        low = bool(below[-1])
+        if not len(falls):
             return None
-        told = True
-        return f"the mean of the last {steps:,} rewards is {mean:.4g}, below {level:g}"
+        return f"the mean of {steps:,} rewards is {means[falls[-1]]:.4g}, below {level:g}"
 
     return alarm
 
@@ -98,7 +99,10 @@ def writer_dead() -> Alarm:
         if update is not None or live.running:
             return None
         status = live.status()
-        return f"the program that recorded is gone since {status.since}" if status.state == KILLED else None
+        # Whoever has read its data meanwhile has repaired it.
+        if status.state not in (KILLED, RECOVERED):
+            return None
+        return f"the program that recorded is gone since {status.since}"
 
     return alarm
 

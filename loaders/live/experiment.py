@@ -22,7 +22,7 @@ from loaders.live.status import LiveStatus, StatusTaker
 from loaders.live.update import Samples, Update
 from recorder.errors import NotRunningError
 from recorder.filesystem import warn_of_network_reading
-from recorder.h5.living import is_held
+from recorder.h5.living import is_written
 
 _SHORTEST, _LONGEST = 0.001, 0.016
 """Seconds between two looks: after something was new, and at most, when nothing is for a while."""
@@ -240,7 +240,7 @@ class LiveExperiment:
     @property
     def running(self) -> bool:
         """Whether a process writes it."""
-        return is_held(self.h5_path)
+        return is_written(self.h5_path)
 
     def close(self) -> None:
         """Close the file; idempotent."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from loaders.find import find_recording
 from recorder.errors import NotRunningError
 from recorder.format.layout import DATA_FILE, LOCK_SUFFIX
-from recorder.h5.living import is_held
+from recorder.h5.living import is_written
 
 _PAUSE = 0.05
 
@@ -51,4 +51,4 @@ def _newest(folder: Path) -> Path | None:
             running.append((begun, file))
         except FileNotFoundError:
             continue
-    return next((file for _, file in sorted(running, reverse=True) if is_held(file)), None)
+    return next((file for _, file in sorted(running, reverse=True) if is_written(file)), None)

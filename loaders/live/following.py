@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loaders.live.update import Update, logged, stored
+from loaders.live.update import Update, logged, stored, totals
 from recorder.errors import ReadError
-from recorder.format.layout import RUNNING
+from recorder.format.layout import RECOVERED, RUNNING
 from recorder.h5.living import (
     ROWS,
     START,
@@ -19,20 +19,20 @@ from recorder.h5.living import (
     Overtaken,
     Piece,
     Ring,
-    is_held,
+    Standing,
     is_local,
+    is_written,
     open_for_reading,
     open_snapshot,
     present,
+    quiet_stamp,
     ring_of,
     stamp_of,
+    standing,
     waiting_in,
 )
 
 _PATIENCE, _PAUSE = 10.0, 0.002
-
-MOST = 1 << 16
-"""Rows of a stream in an update that is read from the file: memory stays small however much was missed."""
 
 
 class Following:
@@ -54,22 +54,30 @@ class Following:
 
     Raises
     ------
-    DamagedError
-        Its ring is none.
+    ReadError
+        Its ring is none, or the file changes faster than it can be read.
     """
 
     def __init__(self, path: Path, *, history: bool) -> None:
         self.path, self.over = path, False
         self._episode: int | None = None
-        self._begun = False
-        self._taken: dict[str, int] = {}
+        """The one that runs, as far as was taken."""
+        self._precision: Mapping[str, float] = {}
+        self._taken: dict[int, dict[str, int]] = {}
+        """Rows by stream of every episode that has not ended."""
+        self._begun: set[int] = set()
+        """Of these, those whose beginning was told, or lies before."""
         self._ended: set[int] = set()
+        self._progress = 0
         self._follower: Follower | None = None
         self._ring = _ring_of(path)
         self.remote = self._ring is not None and not is_local(self._ring)
         if not history:
-            for _ in self._caught_up(skip=True):
-                pass
+            try:
+                self._retried(self._skip)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Let go of the ring."""
@@ -85,7 +93,7 @@ class Following:
             The file changes faster than it can be read. What was yielded is not repeated.
         """
         # Asked before: what a dead writer logged is all there by now.
-        alive = self._alive()
+        alive = is_written(self.path)
         if self._follower is not None:
             try:
                 pieces = self._follower.take()
@@ -97,10 +105,6 @@ class Following:
             yield from self._caught_up()
         self.over = not alive
 
-    def _alive(self) -> bool:
-        # Locks of another machine may not reach this one; its writer removes the ring when it is done.
-        return is_held(self.path) or (self.remote and ring_of(self.path).exists())
-
     def _told(self, pieces: Sequence[Piece]) -> Iterator[Update]:
         """Rows of the ring, by episode."""
         rows: list[Piece] = []
@@ -110,72 +114,125 @@ class Following:
                 rows.append(piece)
                 continue
             if self._episode is not None:
-                yield self._counted(logged(self._episode, rows, begins=begins, ends=True))
-                self._ended.add(self._episode)
+                yield self._counted(self._logged(rows, begins=begins, ends=True))
+                self._end(self._episode)
             rows, begins = [], piece.kind == START
-            self._turn_to(int(piece.meta["start"]["episode_id"]) if begins else None)
+            if begins:
+                self._stand(Standing.of(piece.meta["start"]))
         if self._episode is not None and (rows or begins):
-            yield self._counted(logged(self._episode, rows, begins=begins, ends=False))
+            yield self._counted(self._logged(rows, begins=begins, ends=False))
 
-    def _caught_up(self, *, skip: bool = False) -> Iterator[Update]:
+    def _logged(self, rows: Sequence[Piece], *, begins: bool, ends: bool) -> Update:
+        assert self._episode is not None
+        return logged(self._episode, rows, self._precision, begins=begins, ends=ends)
+
+    def _caught_up(self) -> Iterator[Update]:
         """What the follower has missed, from the file; another follower goes on behind it."""
-        deadline = time.monotonic() + _PATIENCE
+        progress, deadline = self._progress, time.monotonic() + _PATIENCE
         while True:
             try:
-                with self._present() as (file, follower):
-                    yield from self._missed(file, skip=skip)
+                stamp = quiet_stamp(self.path)
+                with self._present() as (file, follower, now):
+                    for update in self._missed(file):
+                        # What was read belongs to one state of the file, and to the ring's of that time.
+                        if follower is not None and stamp_of(self.path) != stamp:
+                            raise ReadError("its structure changed")
+                        yield self._counted(update)
+                        if update.ends:
+                            self._end(update.episode_id)
+                    if follower is not None and stamp_of(self.path) != stamp:
+                        raise ReadError("its structure changed")
+                self._stand(now)
                 self._follower = follower
                 return
             except (ReadError, OSError) as error:
+                if self._progress != progress:
+                    progress, deadline = self._progress, time.monotonic() + _PATIENCE
                 if time.monotonic() > deadline:
                     raise ReadError(f"{self.path} changes faster than it can be read: {error}") from error
                 time.sleep(_PAUSE)
 
     @contextlib.contextmanager
-    def _present(self) -> Iterator[tuple[Any, Follower | None]]:
-        if self._ring is None or not self._alive():
-            with contextlib.closing(open_for_reading(self.path)) as file:
-                yield file, None
-            return
-        if self.remote:
-            with contextlib.closing(open_snapshot(self.path)) as file:
-                yield file, None
+    def _present(self) -> Iterator[tuple[Any, Follower | None, Standing]]:
+        """The recording as it is now, who goes on behind that, and what runs."""
+        if self._ring is None or self.remote or not is_written(self.path):
+            opened = open_snapshot if self.remote and is_written(self.path) else open_for_reading
+            with contextlib.closing(opened(self.path)) as file:
+                yield file, None, Standing()
             return
         state, pieces, follower = waiting_in(self._ring)
         with contextlib.closing(present(self.path, state, pieces)) as file:
-            yield file, follower
+            yield file, follower, standing(state, pieces)
 
-    def _missed(self, file: Any, *, skip: bool) -> Iterator[Update]:
-        stamp = stamp_of(self.path)
+    def _missed(self, file: Any) -> Iterator[Update]:
         index = EpisodeIndex(file)
         episodes = []
         for episode_id in index.ids.keys() - self._ended:
             episode = index.open(episode_id, original=False)
             if episode is not None:
                 facts = episode.attributes()
-                running = facts.get("status") == RUNNING
-                episodes.append((str(facts.get("start_time")), episode_id, running, episode))
-        for _, episode_id, running, episode in sorted(episodes, key=lambda one: one[:2]):
-            if episode_id != self._episode:
-                self._turn_to(episode_id)
-            new = stored(episode, episode_id, self._taken, MOST, begins=not self._begun, ended=not running)
-            for update in new:
-                if stamp_of(self.path) != stamp:
-                    raise ReadError("its structure changed")
-                self._counted(update)
-                if not skip:
-                    yield update
-            if not running:
-                self._ended.add(episode_id)
-                self._turn_to(None)
+                status = facts.get("status")
+                known = episode_id in self._begun
+                order = (status == RUNNING, not known, str(facts.get("start_time")), episode_id)
+                episodes.append((order, status, episode))
+        # What began here and has ended, then what ended since, and what runs last: clocks may be set back.
+        for (_, unknown, _, episode_id), status, episode in sorted(episodes, key=lambda one: one[0]):
+            taken = self._taken.setdefault(episode_id, {})
+            ended = status not in (RUNNING, RECOVERED)
+            yield from stored(episode, episode_id, taken, begins=unknown, ended=ended)
 
-    def _turn_to(self, episode_id: int | None) -> None:
-        self._episode, self._taken, self._begun = episode_id, {}, False
+    def _skip(self) -> None:
+        """Go on with what is logged from now on."""
+        with contextlib.closing(open_snapshot(self.path)) as file:
+            index = EpisodeIndex(file)
+            before = set(index.ids)
+            if self._ring is None or self.remote:
+                self._skip_in(index)
+                return
+        state, pieces, self._follower = waiting_in(self._ring)
+        now = standing(state, pieces)
+        self._ended = (before | now.ended) - {now.episode_id}
+        self._stand(now)
+        if now.episode_id is not None:
+            self._taken[now.episode_id] = now.rows
+            self._begun.add(now.episode_id)
+
+    def _skip_in(self, index: EpisodeIndex) -> None:
+        for episode_id in index.ids:
+            episode = index.open(episode_id, original=False)
+            if episode is not None and episode.running:
+                self._taken[episode_id] = totals(episode)
+                self._begun.add(episode_id)
+            else:
+                self._ended.add(episode_id)
+
+    def _retried(self, read: Any) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                read()
+                return
+            except (ReadError, OSError, RuntimeError) as error:
+                if time.monotonic() > deadline:
+                    raise ReadError(f"{self.path} changes faster than it can be read: {error}") from error
+                time.sleep(_PAUSE)
+
+    def _stand(self, now: Standing) -> None:
+        self._episode, self._precision = now.episode_id, now.precision
+
+    def _end(self, episode_id: int) -> None:
+        self._ended.add(episode_id)
+        self._taken.pop(episode_id, None)
+        self._begun.discard(episode_id)
+        if self._episode == episode_id:
+            self._episode = None
 
     def _counted(self, update: Update) -> Update:
-        self._begun = True
+        self._progress += 1
+        self._begun.add(update.episode_id)
+        taken = self._taken.setdefault(update.episode_id, {})
         for name, count in update.counts().items():
-            self._taken[name] = self._taken.get(name, 0) + count
+            taken[name] = taken.get(name, 0) + count
         return update
 
 
@@ -186,6 +243,6 @@ def _ring_of(path: Path) -> Ring | None:
         try:
             return Ring.open(ring_of(path))
         except FileNotFoundError:
-            if not is_held(path) or time.monotonic() > deadline:
+            if not is_written(path) or time.monotonic() > deadline:
                 return None
         time.sleep(_PAUSE)

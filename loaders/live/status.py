@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from recorder.errors import ReadError
-from recorder.format.layout import RUNNING
+from recorder.format.layout import RECOVERED, RUNNING
 from recorder.h5.living import (
     EpisodeIndex,
     attributes,
-    is_held,
     is_local,
+    is_written,
+    needs_repair,
     open_untrusted,
+    open_unwritten,
     opened_ring,
     owner_of,
     present,
@@ -110,16 +112,19 @@ class StatusTaker:
 
     def _taken(self) -> LiveStatus:
         path = self._path
-        stamp, alive = stamp_of(path), is_held(path)
+        stamp, alive = stamp_of(path), is_written(path)
         owner = owner_of(path) if alive else {}
+        killed = not alive and needs_repair(path)
         with contextlib.ExitStack() as stack:
             ring = stack.enter_context(opened_ring(path)) if ring_of(path).exists() else None
-            if ring is not None and not is_local(ring):
-                alive, ring = True, None
             started = None if ring is None else float(ring.owner["started"])
+            ring = None if ring is None or not is_local(ring) else ring
             state, pieces = (b"", []) if ring is None else waiting_in(ring)[:2]
             lag = sum(piece.steps for piece in pieces) + waiting_steps(state)
-            opened = open_untrusted(path) if ring is None else present(path, state, pieces)
+            if killed:
+                opened = open_unwritten(path)
+            else:
+                opened = open_untrusted(path) if ring is None else present(path, state, pieces)
             file = stack.enter_context(contextlib.closing(opened))
             facts = attributes(file)
             episodes, steps, running = self._counted(file)
@@ -131,7 +136,7 @@ class StatusTaker:
         return LiveStatus(
             path=path,
             name=str(facts.get("experiment_name", path.parent.name)),
-            state=KILLED if status == RUNNING and not alive else status,
+            state=KILLED if killed and status in (RUNNING, RECOVERED) else status,
             alive=alive,
             since=_since(owner, path),
             pid=owner.get("pid"),

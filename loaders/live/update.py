@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from loaders.stream import stream_keys
 from recorder.format.layout import BEHAVIOR, EVENTS, NEURAL, REWARDS, SPIKES, WEIGHT_CHANGES
+from recorder.format.rounding import rounded
 from recorder.h5.living import News, Piece, news_of
 from recorder.h5.source import (
     StoredEpisode,
+    event_rows,
     iter_events,
     stored_rewards,
     stored_spikes,
     weight_columns,
+    weight_rows,
 )
 
 
@@ -29,19 +32,26 @@ class Samples(NamedTuple):
     values: NDArray[Any]
 
 
+MOST_ROWS, MOST_BYTES = 1 << 16, 1 << 24
+"""Of a stream in an update that is read from the file: memory stays small however much was missed."""
+
+
 def _none() -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
 class Update:
-    """New rows of one episode, as they were logged; every array is a copy.
+    """New rows of one episode; every array is a copy.
+
+    Values are as they are stored: as they were logged, or rounded where a ``precision`` was asked for.
 
     Attributes
     ----------
     episode_id : int
     begins, ends : bool
-        Whether the episode's first call, and its end, lie in this update.
+        Whether the episode's beginning, and the end that was logged of it, lie in this update. The last
+        episode of a program that was killed does not end.
     streams : dict of str to Samples
         ``neural_states/v``, ``behavior/x``, …: those that got rows.
     rewards : Samples or None
@@ -91,13 +101,15 @@ class Update:
         return {name: count for name, count in counts.items() if count}
 
 
-def logged(episode_id: int, pieces: Sequence[Piece], *, begins: bool, ends: bool) -> Update:
-    """Pieces of one episode's rows as an update."""
+def logged(
+    episode_id: int, pieces: Sequence[Piece], precision: Mapping[str, float], *, begins: bool, ends: bool
+) -> Update:
+    """Pieces of one episode's rows as an update, with the precision that they will be stored with."""
     news = [news_of(piece) for piece in pieces]
-    names = dict.fromkeys(name for one in news for name in one.streams)
-    streams = {
-        name: Samples(*_joined([one.streams[name] for one in news if name in one.streams])) for name in names
-    }
+    streams = {}
+    for name in dict.fromkeys(name for one in news for name in one.streams):
+        steps, values = _joined([one.streams[name] for one in news if name in one.streams])
+        streams[name] = Samples(steps, rounded(values, precision[name]) if name in precision else values)
     rewards = [one.rewards for one in news if one.rewards is not None]
     columns = [one.weights for one in news if one.weights]
     rows = np.concatenate([_none(), *(one.spike_timesteps for one in news)])
@@ -116,59 +128,79 @@ def logged(episode_id: int, pieces: Sequence[Piece], *, begins: bool, ends: bool
 
 
 def stored(
-    episode: StoredEpisode, episode_id: int, taken: dict[str, int], most: int, *, begins: bool, ended: bool
+    episode: StoredEpisode, episode_id: int, taken: Mapping[str, int], *, begins: bool, ended: bool
 ) -> Iterator[Update]:
-    """Rows of an episode in a file beyond ``taken``, in updates of at most ``most`` rows a stream."""
+    """Rows of an episode in a file beyond ``taken``, which grows meanwhile, in updates of bounded size."""
+    rows = totals(episode)
     while True:
-        update = _next(episode, episode_id, taken, most, begins)
-        counts = update.counts()
-        if ended and not counts:
-            yield Update(episode_id, begins, ends=True)
-        elif counts or begins:
-            yield update
-        if not counts:
-            return
+        ranges = {}
+        for name, total in rows.items():
+            first = taken.get(name, 0)
+            if first < total:
+                ranges[name] = first, min(total, first + _most(episode, name))
+        if not ranges:
+            break
+        yield _read(episode, episode_id, ranges, begins=begins)
         begins = False
+    if begins or ended:
+        yield Update(episode_id, begins, ends=ended)
 
 
-def _next(episode: StoredEpisode, episode_id: int, taken: dict[str, int], most: int, begins: bool) -> Update:
-    streams = {}
-    for group in (NEURAL, BEHAVIOR):
-        for name in stream_keys(episode, group):
-            path = f"{group}/{name}"
-            first, last = _range(path, taken, episode.aligned_rows(path), most)
-            if last > first:
-                steps = episode.clock(episode.clock_path(path)).values(slice(first, last))
-                streams[path] = Samples(steps, episode.read(path, first, last))
-    update: dict[str, Any] = {"streams": streams}
-    source = stored_spikes(episode)
-    if source is not None:
-        clock = source.clock()
-        first, last = _range(SPIKES, taken, len(clock), most)
-        if last > first:
-            found, steps = source.read(first, last), clock.values(slice(first, last))
-            update["spikes"] = {"timesteps": steps[found.rows - first], "neuron_ids": found.neurons}
-            if found.values is not None:
-                update["spikes"]["values"] = found.values
-            update |= {"spike_timesteps": steps, "n_neurons": source.n_neurons}
-    rewards = stored_rewards(episode)
-    if rewards is not None:
-        clock = rewards.clock()
-        first, last = _range(REWARDS, taken, len(clock), most)
-        if last > first:
-            update["rewards"] = Samples(clock.values(slice(first, last)), rewards.read(first, last))
-    columns = weight_columns(episode)
-    first, last = _range(WEIGHT_CHANGES, taken, max(map(len, columns.values()), default=0), most)
-    if last > first:
-        update["weight_changes"] = {name: column[first:last] for name, column in columns.items()}
-    first = taken.get(EVENTS, 0)
-    update["events"] = list(islice(iter_events(episode), first, first + most))
-    return Update(episode_id, begins, **update)
+def totals(episode: StoredEpisode) -> dict[str, int]:
+    """Rows of an episode by stream, named as in :meth:`Update.counts`."""
+    rows = {
+        f"{group}/{key}": episode.aligned_rows(f"{group}/{key}")
+        for group in (NEURAL, BEHAVIOR)
+        for key in stream_keys(episode, group)
+    }
+    spikes, rewards = stored_spikes(episode), stored_rewards(episode)
+    rows[SPIKES] = 0 if spikes is None else len(spikes.clock())
+    rows[REWARDS] = 0 if rewards is None else len(rewards.clock())
+    rows[WEIGHT_CHANGES], rows[EVENTS] = weight_rows(episode), event_rows(episode)
+    return {name: count for name, count in rows.items() if count}
 
 
-def _range(name: str, taken: dict[str, int], rows: int, most: int) -> tuple[int, int]:
-    first = taken.get(name, 0)
-    return first, min(rows, first + most)
+def _most(episode: StoredEpisode, name: str) -> int:
+    """Rows of a stream in one update."""
+    if name == SPIKES:
+        source = stored_spikes(episode)
+        width = 1 if source is None else source.n_neurons
+    elif name in (REWARDS, WEIGHT_CHANGES, EVENTS):
+        width = 8
+    else:
+        dataset = episode.need(name)
+        width = dataset.dtype.itemsize * math.prod(dataset.shape[1:])
+    return max(1, min(MOST_ROWS, MOST_BYTES // max(1, width)))
+
+
+def _read(
+    episode: StoredEpisode, episode_id: int, ranges: Mapping[str, tuple[int, int]], *, begins: bool
+) -> Update:
+    streams: dict[str, Samples] = {}
+    found: dict[str, Any] = {}
+    for name, (first, last) in ranges.items():
+        if name == SPIKES:
+            source = stored_spikes(episode)
+            assert source is not None
+            fired, steps = source.read(first, last), source.clock().values(slice(first, last))
+            spikes: dict[str, NDArray[Any]] = {"timesteps": steps[fired.rows - first]}
+            spikes["neuron_ids"] = fired.neurons
+            if fired.values is not None:
+                spikes["values"] = fired.values
+            found |= {"spikes": spikes, "spike_timesteps": steps, "n_neurons": source.n_neurons}
+        elif name == REWARDS:
+            rewards = stored_rewards(episode)
+            assert rewards is not None
+            steps = rewards.clock().values(slice(first, last))
+            found["rewards"] = Samples(steps, rewards.read(first, last))
+        elif name == WEIGHT_CHANGES:
+            found["weight_changes"] = weight_columns(episode, first, last)
+        elif name == EVENTS:
+            found["events"] = list(iter_events(episode, first, last))
+        else:
+            steps = episode.clock(episode.clock_path(name)).values(slice(first, last))
+            streams[name] = Samples(steps, episode.read(name, first, last))
+    return Update(episode_id, begins, streams=streams, **found)
 
 
 def _joined(parts: Sequence[tuple[NDArray[np.int64], NDArray[Any]]]) -> Iterator[NDArray[Any]]:

@@ -1,17 +1,28 @@
 """Following a recording while it is written: the door for those who watch.
 
 ``Ring`` and ``Follower`` take what is logged as it comes, ``waiting_in`` and ``present`` the recording as it
-is now, and ``is_held`` and ``stamp_of`` tell whether somebody writes it and when its structure changed.
+is now, and ``is_written`` and ``stamp_of`` tell whether somebody writes it and when its structure changed.
 """
 
 from recorder.h5.file import open_for_reading, open_snapshot
 from recorder.h5.following import Follower, Overtaken, Piece
-from recorder.h5.lock import is_held, owner_of
+from recorder.h5.lock import owner_of
 from recorder.h5.news import News, news_of
-from recorder.h5.present import is_local, opened_ring, present, ring_of, waiting_in, waiting_steps
+from recorder.h5.present import (
+    Standing,
+    is_local,
+    is_written,
+    opened_ring,
+    present,
+    ring_of,
+    standing,
+    waiting_in,
+    waiting_steps,
+)
 from recorder.h5.reading.episode import EpisodeIndex
 from recorder.h5.reading.guard import attributes
-from recorder.h5.reading.stamp import stamp_of
+from recorder.h5.reading.stamp import quiet_stamp, stamp_of
+from recorder.h5.repair import needs_repair, open_unwritten
 from recorder.h5.untrusted import open_untrusted
 from recorder.ring.arena import Ring
 from recorder.ring.record import ROWS, START
@@ -25,18 +36,23 @@ __all__ = [
     "Overtaken",
     "Piece",
     "Ring",
+    "Standing",
     "attributes",
-    "is_held",
     "is_local",
+    "is_written",
+    "needs_repair",
     "news_of",
     "open_for_reading",
     "open_snapshot",
     "open_untrusted",
+    "open_unwritten",
     "opened_ring",
     "owner_of",
     "present",
+    "quiet_stamp",
     "ring_of",
     "stamp_of",
+    "standing",
     "waiting_in",
     "waiting_steps",
 ]

@@ -11,18 +11,23 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from recorder.errors import DamagedError, ReadError
-from recorder.format.layout import RING_SUFFIX, RUNNING
+from recorder.filesystem import on_network
+from recorder.format.layout import PRECISION, RING_SUFFIX, RUNNING
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.file import open_snapshot
 from recorder.h5.following import Follower, Overtaken, Piece
+from recorder.h5.lock import is_held
 from recorder.h5.overlay import OverlayFile
+from recorder.h5.recovery import GARBAGE
 from recorder.h5.sink import feed
 from recorder.h5.template import Template
 from recorder.h5.transaction import LIBVER
@@ -47,9 +52,61 @@ def opened_ring(path: Path) -> Iterator[Ring]:
         ring.close(unlink=False)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where an episode stands that runs.
+
+    Attributes
+    ----------
+    episode_id : int or None
+        None where none runs.
+    precision : mapping of str to float
+        How far what is stored of a stream may be from what was logged.
+    rows : dict of str to int
+        Rows so far, by stream.
+    ended : set of int
+        Episodes whose end waits as well.
+    """
+
+    episode_id: int | None = None
+    precision: Mapping[str, float] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, start: Mapping[str, Any]) -> Standing:
+        """Of an episode that begins, by what ``start_episode`` said."""
+        return cls(int(start["episode_id"]), start.get(PRECISION, {}))
+
+
+def standing(state: bytes, pieces: Iterable[Piece]) -> Standing:
+    """What runs after this state and these rows."""
+    chunking = Chunking.of(None, None, 1 << 30)
+    ended, episode = feed(pieces, EpisodeWriter.restore(state, chunking) if state else None, chunking)
+    found = {one.episode_id for one in ended}
+    if episode is None:
+        return Standing(ended=found)
+    rows = {name: count for part in episode.parts.values() for name, count in part.rows().items() if count}
+    return replace(Standing.of(episode.start), rows=rows, ended=found)
+
+
 def is_local(ring: Ring) -> bool:
-    """Whether a process of this machine writes a ring: maps of one file on two machines do not agree."""
-    return bool(ring.owner["host"] == socket.gethostname())
+    """Whether a ring can be relied on here: maps of one file on two machines do not agree."""
+    return ring.owner["host"] == socket.gethostname() or not on_network(ring.path.parent)
+
+
+def is_written(path: Path) -> bool:
+    """Whether somebody writes a recording.
+
+    Locks of another machine may not reach this one: there, whoever has a ring is taken to be at work.
+    """
+    if is_held(path):
+        return True
+    try:
+        with opened_ring(path) as ring:
+            return not is_local(ring)
+    except (FileNotFoundError, DamagedError):
+        return False
 
 
 def base_of(ring: Ring) -> tuple[int, bytes]:
@@ -136,7 +193,7 @@ def present(path: Path, state: bytes, pieces: Iterable[Piece]) -> h5py.File:
             for one in ended:
                 one.restructure(file, template)
         return h5py.File(overlay, "r", libver=LIBVER)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, AssertionError, *GARBAGE) as error:
         overlay.close()
         raise ReadError(f"{path} changed while it was read: {error}") from error
     except BaseException:

@@ -19,7 +19,7 @@ from recorder.ring.record import ROWS
 Progress = Callable[[int, int], None]
 """Told of (records done, records in all)."""
 
-_GARBAGE = (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error)
+GARBAGE = (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 """What decoding raises when memory holds something else than it was given."""
 
 
@@ -89,7 +89,7 @@ def _replay(found: Waiting, ring: Ring, first: int, chunking: Chunking, progress
             record = ring.record(seq)
             steps = record.tables["main"].count if record.kind == ROWS else 0
             ended, found.episode = feed([record], found.episode, chunking)
-        except (DamagedError, *_GARBAGE) as error:
+        except (DamagedError, *GARBAGE) as error:
             found.episode = EpisodeWriter.restore(before, chunking) if before else None
             found.damage = f"the ring is damaged ({error}) and was kept; up to there: "
             return

@@ -21,7 +21,7 @@ from recorder.h5.reading.handle import RecordingFile
 from recorder.h5.reading.rewards import PlainRewards, RewardRows, stored_rewards
 from recorder.h5.reading.rows import read_rows
 from recorder.h5.reading.spikes import SpikeRows, SpikeSlice, stored_spikes
-from recorder.h5.reading.tables import has_events, iter_events, weight_columns
+from recorder.h5.reading.tables import event_rows, has_events, iter_events, weight_columns, weight_rows
 
 __all__ = [
     "EpisodeIndex",
@@ -39,6 +39,7 @@ __all__ = [
     "child_dataset",
     "child_group",
     "damage",
+    "event_rows",
     "has_events",
     "iter_events",
     "names",
@@ -46,4 +47,5 @@ __all__ = [
     "stored_rewards",
     "stored_spikes",
     "weight_columns",
+    "weight_rows",
 ]

@@ -39,7 +39,7 @@ class Pages:
 def clear(descriptor: int, mapped: mmap.mmap, start: int, end: int) -> None:
     """Write zeros to these pages of a file, and have them in its map."""
     # A system that refuses has its faults, and says with a store what is wrong, as ever.
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         place = start
         while place < end:
             whole, rest = divmod(end - place, len(_ZEROS))

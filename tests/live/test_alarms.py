@@ -55,7 +55,20 @@ def test_low_rewards(watch: Watch) -> None:
     high, low = {"reward": 1.0}, {"reward": 0.0}
     said = watch(reward_below(0.5, 4), [low, low, *[high] * 4, *[low] * 8, *[high] * 4, *[low] * 4])
     assert len(said) == 2
-    assert "mean of the last 4 rewards is 0.25, below 0.5" in said[0]
+    assert said[0] == "the mean of 4 rewards is 0.25, below 0.5"
+
+
+def test_a_dip_between_two_looks(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path) as exporter, LiveExperiment(exporter.h5_path) as live:
+        following = Following(exporter.h5_path, history=True)
+        exporter.start_episode()
+        alarm, said = reward_below(0.5, 10), []
+        for dips in (1, 0):
+            for step in range(100):
+                exporter.log(step, reward=0.0 if dips and 40 <= step < 50 else 1.0)
+            said += [alarm(update, live) for update in following.take()]
+        following.close()
+    assert [text is not None for text in said] == [True, False]
 
 
 def test_a_dead_writer(tmp_path: Path) -> None:

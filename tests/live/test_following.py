@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loaders import LiveExperiment, NotRunningError
+from loaders import DamagedError, LiveExperiment, NotRunningError, ReadError
+from loaders.live import following as following_module
 from loaders.live.following import Following
 from recorder import DataExporter, SpikeIndices
 from tests.comparing import assert_same
@@ -64,7 +67,7 @@ def test_all_rows_come_once(
     for name in ("recorder.steplog.FIRST_BLOCK", "recorder.steplog.LARGEST_BLOCK"):
         monkeypatch.setattr(name, block)
     monkeypatch.setattr("recorder.writer.ENOUGH", 1)
-    monkeypatch.setattr("loaders.live.following.MOST", 50)
+    monkeypatch.setattr("loaders.live.update.MOST_ROWS", 50)
     gathered = Gathered()
     with tempfile.TemporaryDirectory() as folder:
         exporter = DataExporter("run", folder, {"v": 1, "w": 3}, chunk_size=10)
@@ -140,6 +143,7 @@ def test_another_machines_recording_is_seen_as_committed(
     gathered = Gathered()
     with DataExporter("run", tmp_path) as exporter:
         monkeypatch.setattr("recorder.h5.present.socket.gethostname", lambda: "elsewhere")
+        monkeypatch.setattr("recorder.h5.present.on_network", lambda _: True)
         following = Following(exporter.h5_path, history=True)
         assert following.remote
         for episode in range(2):
@@ -154,3 +158,124 @@ def test_another_machines_recording_is_seen_as_committed(
     while not following.over:
         gathered.add(following.take())
     assert_same(gathered.contents(), stored(exporter.h5_path))
+
+
+def test_a_change_between_ring_and_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Episodes end and begin after the ring was read and before the file is: nothing comes twice."""
+    gathered = Gathered()
+    with DataExporter("run", tmp_path) as exporter:
+        exporter.start_episode()
+        log = lambda step: exporter.log(step, reward=float(step), behavior={"x": 1.0 * step})  # noqa: E731
+        for step in range(200):
+            log(step)
+        real, changes = following_module.present, iter(range(2))
+
+        def late(*arguments: Any) -> Any:
+            if next(changes, None) is not None:
+                exporter.end_episode(success=True)
+                exporter.start_episode()
+                log(0)
+                exporter.end_episode(success=True)
+                exporter.start_episode()
+                for step in range(7):
+                    log(step)
+                exporter.flush()
+            return real(*arguments)
+
+        monkeypatch.setattr(following_module, "present", late)
+        following = Following(exporter.h5_path, history=True)
+        gathered.add(following.take())
+        for step in range(7, 30):
+            log(step)
+            gathered.add(following.take())
+        exporter.end_episode(success=True)
+    while not following.over:
+        gathered.add(following.take())
+    assert len(gathered.updates) == 5
+    assert_same(gathered.contents(), stored(exporter.h5_path))
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_clocks_may_be_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, history: bool) -> None:
+    """An episode that runs may have begun before one that has ended, by the clock on the wall."""
+    with DataExporter("run", tmp_path) as exporter:
+        following = Following(exporter.h5_path, history=history)
+        exporter.start_episode()
+        exporter.log(0, reward=0.5)
+        exporter.end_episode(success=True)
+        monkeypatch.setattr("recorder.recording.datetime", Earlier)
+        exporter.start_episode()
+        exporter.log(0, reward=1.5)
+        exporter.flush()
+        found = list(following.take())
+        exporter.log(1, reward=2.5)
+        found += following.take()
+        exporter.end_episode(success=True)
+        found += following.take()
+    rewards = [(u.episode_id, v) for u in found if u.rewards for v in u.rewards.values.tolist()]
+    assert rewards == [(0, 0.5), (1, 1.5), (1, 2.5)]
+    assert [u.episode_id for u in found if u.ends] == [0, 1]
+    following.close()
+
+
+class Earlier(datetime):
+    """A clock that was set back."""
+
+    @classmethod
+    def now(cls, *_: Any) -> Any:
+        """Long ago."""
+        return datetime(1999, 1, 1)
+
+
+def test_attaching_reads_nothing_of_the_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with DataExporter("run", tmp_path, chunk_size=10) as exporter:
+        exporter.start_episode()
+        for step in range(100):
+            exporter.log(step, behavior={"x": float(step)})
+        exporter.flush()
+        monkeypatch.setattr("recorder.h5.reading.rows.read_rows", None)
+        following = Following(exporter.h5_path, history=False)
+        exporter.log(100, behavior={"x": 100.0})
+        (update,) = following.take()
+        assert update.streams["behavior/x"].values.tolist() == [100.0]
+        following.close()
+
+
+def test_updates_from_the_file_are_small(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path, 1) as exporter:
+        exporter.start_episode()
+        for step in range(3000):
+            exporter.log(step, neural_state={"v": np.full(2000, float(step))})
+        exporter.end_episode(success=True)
+        following = Following(exporter.h5_path, history=True)
+        sizes = [u.streams["neural_states/v"].values.nbytes for u in following.take() if u.streams]
+        following.close()
+    assert sum(sizes) == 3000 * 16_000
+    assert max(sizes) <= 1 << 24
+
+
+def test_a_precision_holds_for_rows_of_the_ring(tmp_path: Path) -> None:
+    gathered = Gathered()
+    values = np.random.default_rng(0).normal(size=(50, 4))
+    with DataExporter("run", tmp_path, 1, precision={"v": 0.01}) as exporter:
+        following = Following(exporter.h5_path, history=True)
+        exporter.start_episode()
+        for step, row in enumerate(values):
+            exporter.log(step, neural_state={"v": row})
+            gathered.add(following.take())
+        exporter.end_episode(success=True)
+    while not following.over:
+        gathered.add(following.take())
+    assert_same(gathered.contents(), stored(exporter.h5_path))
+
+
+def test_a_ring_that_is_none_is_let_go(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path) as exporter:
+        open_before = len(list(Path("/proc/self/fd").iterdir()))
+        with (
+            mock.patch.object(following_module, "waiting_in", side_effect=DamagedError("torn")),
+            mock.patch.object(following_module, "_PATIENCE", 0.01),
+            pytest.raises(ReadError),
+        ):
+            Following(exporter.h5_path, history=False)
+        assert len(list(Path("/proc/self/fd").iterdir())) <= open_before

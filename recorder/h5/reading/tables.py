@@ -17,24 +17,32 @@ from recorder.h5.reading.guard import damage
 _BLOCK = 16_384
 
 
-def weight_columns(stored: StoredEpisode) -> dict[str, NDArray[Any]]:
-    """All columns of the weight changes, ``(changes, ...)`` each, in call order; {} without any.
+def weight_columns(stored: StoredEpisode, first: int = 0, last: int | None = None) -> dict[str, NDArray[Any]]:
+    """Columns of the weight changes, ``(changes, ...)`` each, in call order; {} without any.
 
     Raises
     ------
     DamagedError
         The columns of an ended episode differ in length, or there are no timesteps.
     """
+    rows = weight_rows(stored)
+    stop = rows if last is None else min(last, rows)
+    keys = stored.keys(WEIGHT_CHANGES)
+    return {key: stored.read(f"{WEIGHT_CHANGES}/{key}", min(first, stop), stop) for key in keys}
+
+
+def weight_rows(stored: StoredEpisode) -> int:
+    """How many weight changes there are; raises what :func:`weight_columns` does."""
     keys = stored.keys(WEIGHT_CHANGES)
     if not keys:
-        return {}
+        return 0
     if TIMESTEPS not in keys:
         raise DamagedError(f"{stored.name}/{WEIGHT_CHANGES} has no timesteps")
     counts = {key: stored.rows(f"{WEIGHT_CHANGES}/{key}") for key in keys}
     rows = min(counts.values())
     if max(counts.values()) != rows and not stored.running:
         raise DamagedError(f"{stored.name}/{WEIGHT_CHANGES}: columns of different lengths: {counts}")
-    return {key: stored.read(f"{WEIGHT_CHANGES}/{key}", 0, rows) for key in keys}
+    return rows
 
 
 def has_events(stored: StoredEpisode) -> bool:
@@ -53,7 +61,20 @@ def has_events(stored: StoredEpisode) -> bool:
     return True
 
 
-def iter_events(stored: StoredEpisode) -> Iterator[tuple[int, str, dict[Any, Any]]]:
+def event_rows(stored: StoredEpisode) -> int:
+    """How many events there are, as far as their bytes are; raises what :func:`has_events` does."""
+    if not has_events(stored):
+        return 0
+    rows = min(stored.rows(f"{EVENTS}/{TIMESTEPS}"), stored.rows(f"{EVENTS}/ends"))
+    if not stored.running or not rows:
+        return rows
+    size = stored.rows(f"{EVENTS}/data")
+    return int(np.searchsorted(stored.read(f"{EVENTS}/ends", 0, rows), size, side="right"))
+
+
+def iter_events(
+    stored: StoredEpisode, first: int = 0, last: int | None = None
+) -> Iterator[tuple[int, str, dict[Any, Any]]]:
     """(timestep, type, data) of each event in call order; reads and decodes block by block.
 
     Raises
@@ -63,9 +84,10 @@ def iter_events(stored: StoredEpisode) -> Iterator[tuple[int, str, dict[Any, Any
     if not has_events(stored):
         return
     rows = min(stored.rows(f"{EVENTS}/{TIMESTEPS}"), stored.rows(f"{EVENTS}/ends"))
+    rows = rows if last is None else min(last, rows)
     size = stored.rows(f"{EVENTS}/data")
-    begin = 0
-    for low in range(0, rows, _BLOCK):
+    begin = int(stored.read(f"{EVENTS}/ends", first - 1, first)[0]) if 0 < first < rows else 0
+    for low in range(first, rows, _BLOCK):
         high = min(low + _BLOCK, rows)
         steps = stored.read(f"{EVENTS}/{TIMESTEPS}", low, high).tolist()
         ends = stored.read(f"{EVENTS}/ends", low, high).astype(np.int64)

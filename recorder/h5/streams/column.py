@@ -63,6 +63,11 @@ class Column:
         return self.committed + self.waiting
 
     @property
+    def stored(self) -> int:
+        """Rows that are in the file once all that is encoded is."""
+        return self.committed + self._taken
+
+    @property
     def exists(self) -> bool:
         """Whether the dataset is in the file."""
         return self.counter is not None
@@ -88,8 +93,8 @@ class Column:
         other = type(self)(path, self.dtype, self.shape, self.chunk_rows, dict(self.attributes))
         # What is encoded will be in the file before a dataset of this column is made.
         other._pending, other.waiting = list(self._pending), self.waiting - self._taken
-        if self.exists and self.committed + self._taken:
-            other.source, other.committed = self.path, self.committed + self._taken
+        if self.exists and self.stored:
+            other.source, other.committed = self.path, self.stored
         return other
 
     def create(self, episode: h5py.Group, chunking: Chunking, counter: int, *, final: bool) -> None:
@@ -218,7 +223,7 @@ class Column:
             "shape": list(self.shape),
             "chunk_rows": self.chunk_rows,
             "attributes": self.attributes,
-            "committed": self.committed + self._taken,
+            "committed": self.stored,
             "waiting": self.waiting - self._taken,
             "counter": self.counter,
         }

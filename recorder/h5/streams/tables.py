@@ -118,7 +118,7 @@ class EventPart(Part):
     def state(self) -> dict[str, Any]:
         """Number of events, how many have bytes that wait, their bytes so far, and the columns."""
         if self._columns:
-            self._open = self._open[self._open > self._columns["data"].committed]
+            self._open = self._open[self._open > self._columns["data"].stored]
         return {
             "events": self.events,
             "open": len(self._open),
