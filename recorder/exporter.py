@@ -33,6 +33,10 @@ from recorder.steplog import StepLog
 from recorder.writer import Writer
 
 
+_EARLY = 0.75
+"""Of ``flush_interval``, for a look at what was logged."""
+
+
 class DataExporter(Recording):
     """Record a simulation into one plain HDF5 file, a microsecond a step, nothing lost to a kill.
 
@@ -52,8 +56,9 @@ class DataExporter(Recording):
     chunk_size : int, default 10000
         Rows of an HDF5 chunk, as long as it stays below 1 MiB.
     enable_swmr : bool, default False
-        Hand what was logged to the file at least every ``flush_interval`` seconds; SWMR readers can open
-        the file in any case.
+        Have what was logged in the file at most ``flush_interval`` seconds later, for tools that read it by
+        HDF5 alone (``h5py.File(path, "r", swmr=True)`` and ``refresh()``). It costs space: see note 20 of
+        the format. Readers of flightrec need it not, and any can open the file in any case.
     async_write : bool, default False
         Encode and write on a thread of its own, which has the whole ring to catch up when the disk stalls.
         False does it on the caller's thread whenever a block is full: deterministic, as fast or faster,
@@ -147,7 +152,8 @@ class DataExporter(Recording):
             create(self.h5_path, self._initialise, sync=options.durability == FSYNC)
             ring = self.h5_path.with_name(self.h5_path.name + RING_SUFFIX)
             self._ring = Ring.create(ring, options.ring_bytes)
-            sink = Sink(self.h5_path, chunking, sync=options.durability == FSYNC)
+            every = options.flush_interval if options.enable_swmr else None
+            sink = Sink(self.h5_path, chunking, show_every=every, sync=options.durability == FSYNC)
         except BaseException:
             self._lock.release()
             # The folder was made for this recording, and nothing was logged into it.
@@ -158,7 +164,8 @@ class DataExporter(Recording):
             sink,
             threaded=options.async_write,
             on_full=options.on_full,
-            tick=options.flush_interval if options.enable_swmr or sink.sync else None,
+            # A row that comes right after a look waits for the next one, and that for the next call.
+            tick=_EARLY * options.flush_interval if options.enable_swmr or sink.sync else None,
         )
         self._writer.on_attention = self._call_in
         process.opened(self)

@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from recorder.format import deflate
 from recorder.format.layout import (
@@ -30,6 +31,7 @@ from recorder.h5.streams.rewards import RewardPart
 from recorder.h5.streams.rows import Rows
 from recorder.h5.streams.spikes import SpikePart
 from recorder.h5.streams.tables import EventPart, WeightPart
+from recorder.h5.streams.tail import Pace
 from recorder.h5.streams.timed import TimedPart
 from recorder.h5.template import Template
 from recorder.ring.record import Logged
@@ -75,6 +77,8 @@ class EpisodeWriter:
                 EventPart(chunking),
             )
         }
+        self.pace: Pace | None = None
+        """How often what fills no chunk is to be in the file as well; None for never."""
         self._group: h5py.Group | None = None
         self._left: _Left | None = None
         self._counters = 0
@@ -89,7 +93,7 @@ class EpisodeWriter:
         """Whether something must be created or changed other than by appending."""
         if not self.exists or self.end is not None:
             return True
-        return any((not column.exists and column.rows) or column.stale for column in self._columns())
+        return bool(self._new_columns()) or any(column.stale for column in self._columns())
 
     @property
     def waiting_bytes(self) -> int:
@@ -97,6 +101,9 @@ class EpisodeWriter:
         columns = list(self._columns())
         rows = sum(column.waiting * column.row_bytes for column in columns)
         chunks = sum(column.waiting // column.chunk_rows for column in columns)
+        if self.pace is not None:
+            rows += sum(column.chunk_rows * column.row_bytes for column in columns)
+            chunks += len(columns)
         return int(rows * 1.01) + MORE_THAN_ROWS * chunks + 65536
 
     @property
@@ -130,6 +137,8 @@ class EpisodeWriter:
 
     def _encode(self, columns: Iterable[Column]) -> None:
         for column in columns:
+            if self.pace is not None and not column.exists and self.end is None:
+                column.chunk_rows = self.pace.chunk_rows(column.waiting, column.chunk_rows)
             column.encode(self.chunking, final=self.end is not None)
         deflate.start()
 
@@ -163,13 +172,14 @@ class EpisodeWriter:
                 column.attach(group)
                 if column.stale:
                     column.write_attributes()
-        for column in self._columns():
-            if not column.exists and (final or column.rows):
-                column.create(group, self.chunking, self._counters, final=final)
-                self._counters += 1
+        for column in self._new_columns():
+            column.create(group, self.chunking, self._counters, final=final)
+            self._counters += 1
         for column in self._columns():
             if column.exists:
                 column.drain()
+        if not final:
+            self._show()
         for part in self.parts.values():
             for key, value in part.attributes().items():
                 group[part.group].attrs[key] = value
@@ -224,11 +234,30 @@ class EpisodeWriter:
         """Append what was encoded and publish it: chunks first, the counters that cover them last."""
         assert self._group is not None
         self.encode()
-        drained = [column for column in self._columns() if column.exists and column.drain()]
-        if drained:
-            for column in drained:
+        stored = {id(c): c for c in self._columns() if c.exists and c.drain()}
+        stored |= {id(c): c for c in self._show()}
+        if stored:
+            for column in stored.values():
                 column.flush()
             self._count(self._group, create=False)
+
+    def _show(self) -> list[Column]:
+        """Store what waits for its chunk to fill, if that is asked for; returns the columns that had any."""
+        if self.pace is None:
+            return []
+        more = self._open_rows()
+        return [c for c in self._columns() if c.exists and c.show(self.chunking, more.get(id(c)))]
+
+    def _open_rows(self) -> dict[int, NDArray[Any]]:
+        return {id(column): rows for part in self.parts.values() for column, rows in part.open_rows()}
+
+    def _new_columns(self) -> list[Column]:
+        """Columns that the file must get."""
+        missing = [column for column in self._columns() if not column.exists]
+        if self.end is not None:
+            return missing
+        more = self._open_rows() if self.pace is not None and missing else {}
+        return [column for column in missing if column.rows or id(column) in more]
 
     def detach(self) -> None:
         """Let go of the file."""
@@ -327,7 +356,7 @@ class EpisodeWriter:
         size = -(-max(1, self._counters) // COUNTERS) * COUNTERS
         counts = np.zeros(size, np.int64)
         for column in columns:
-            counts[column.counter] = column.committed
+            counts[column.counter] = column.visible
         if create:
             if COMMITTED in group and len(group[COMMITTED]) != size:
                 del group[COMMITTED]

@@ -21,6 +21,7 @@ from recorder.h5.episode import EpisodeWriter
 from recorder.h5.image import Image
 from recorder.h5.live import LiveFile
 from recorder.h5.seal import worth_it
+from recorder.h5.streams.tail import Pace
 from recorder.h5.template import Template
 from recorder.h5.transaction import transaction
 from recorder.ring.record import END, ROWS, START, Logged, Record
@@ -49,12 +50,16 @@ class Sink:
         The recording's file, which exists.
     chunking : Chunking
         How streams are compressed.
+    show_every : float or None
+        Seconds after which readers shall see rows that fill no chunk yet; None where they need not.
     sync : bool
         ``durability="fsync"``: what :meth:`apply` returned for survives a power cut.
     """
 
-    def __init__(self, path: Path, chunking: Chunking, *, sync: bool = False) -> None:
-        self.path, self.chunking, self.sync = path, chunking, sync
+    def __init__(
+        self, path: Path, chunking: Chunking, *, show_every: float | None = None, sync: bool = False
+    ) -> None:
+        self.path, self.chunking, self.sync, self._show_every = path, chunking, sync, show_every
         self.episode: EpisodeWriter | None = None
         self._batches: deque[_Batch] = deque()
         self._upto = 0
@@ -79,6 +84,8 @@ class Sink:
             assert batch.episode is not None
             batch.state = batch.episode.hold()
         ended, self.episode = feed(records, self.episode, self.chunking)
+        if self.episode is not None and self.episode.pace is None and self._show_every is not None:
+            self.episode.pace = Pace(self._show_every)
         for episode in (*ended, *([] if self.episode is None else [self.episode])):
             episode.encode()
         self._upto = records[-1].seq + 1

@@ -70,7 +70,8 @@ def test_all_rows_come_once(
     monkeypatch.setattr("loaders.live.update.MOST_ROWS", 50)
     gathered = Gathered()
     with tempfile.TemporaryDirectory() as folder:
-        exporter = DataExporter("run", folder, {"v": 1, "w": 3}, chunk_size=10)
+        # enable_swmr: what fills no chunk is in the file as well.
+        exporter = DataExporter("run", folder, {"v": 1, "w": 3}, chunk_size=10, enable_swmr=eager)
         following = Following(exporter.h5_path, history=True)
         if eager:
             gathered.add(following.take())

@@ -19,6 +19,7 @@ from recorder.format.rounding import rounded
 from recorder.h5 import make
 from recorder.h5.chunking import Chunking
 from recorder.h5.image import Image
+from recorder.h5.streams.tail import Tail
 from recorder.h5.template import LARGEST, Template
 
 ITEM_CHUNK = 16_384
@@ -50,6 +51,7 @@ class Column:
         self.source: str | None = None
         self.stale = False
         """Whether an attribute changed after the dataset was created."""
+        self.tail = Tail()
         self._pending: list[NDArray[Any]] = []
         self._encoded: deque[tuple[int, Callable[[], Stored] | NDArray[Any]]] = deque()
         """Rows of each chunk that was taken from what waits, and the chunk, or how to wait for it."""
@@ -141,7 +143,7 @@ class Column:
     def attach(self, episode: h5py.Group) -> None:
         """Use this group's dataset from now on, cut back to what is known to be whole."""
         dataset = h5d.open(episode.id, self.path.encode())
-        if dataset.shape[0] != self.committed:
+        if dataset.shape[0] not in (self.committed, self.committed + self.tail.rows):
             dataset.set_extent((self.committed, *self.shape))
         self._dataset = dataset
 
@@ -185,7 +187,27 @@ class Column:
             self._encoded.popleft()
             self.committed += rows
             self.waiting -= rows
+        self.tail = Tail()
         return True
+
+    def show(self, chunking: Chunking, more: NDArray[Any] | None = None) -> bool:
+        """Store what waits as well, in a chunk that is replaced once it is full. True if anything was new.
+
+        ``more`` are rows after these that may still change.
+        """
+        rows = self.waiting_rows()
+        if more is not None:
+            rows = np.concatenate([rows, more])
+        if len(rows) > self.chunk_rows or 0 in self.shape or self.source is not None:
+            return False
+        assert self._dataset is not None
+        shown = self._rounded(rows)
+        return self.tail.store(self._dataset, self.committed, shown, self.chunk_rows, chunking)
+
+    @property
+    def visible(self) -> int:
+        """Rows in the file, those included that wait and were shown."""
+        return self.committed + self.tail.rows
 
     def hold(self) -> None:
         """Let more be pushed and encoded before the next :meth:`drain`, which leaves that alone."""

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recorder.format.layout import TIMESTEPS
 from recorder.h5.chunking import Chunking
@@ -34,6 +35,10 @@ class Part(abc.ABC):
 
     def close(self) -> None:  # noqa: B027 - most parts hold nothing back
         """Push what the encoder still holds: no more rows will come."""
+
+    def open_rows(self) -> list[tuple[Column, NDArray[Any]]]:
+        """Rows that would be pushed if none came any more, by column; most parts hold nothing back."""
+        return []
 
     def attributes(self) -> dict[str, Any]:
         """The group's attributes; none as long as there is nothing in it."""

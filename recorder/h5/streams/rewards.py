@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recorder.format.layout import ENCODING, REWARDS, REWARDS_RUNS
 from recorder.format.runs import RunEncoder
@@ -48,6 +49,13 @@ class RewardPart(Part):
         """Push the open run."""
         if self._columns:
             self._push(*self._encoder.close())
+
+    def open_rows(self) -> list[tuple[Column, NDArray[Any]]]:
+        """The open run."""
+        if not self._columns or not self._encoder.length:
+            return []
+        run = {"values": self._encoder.value, "lengths": self._encoder.length}
+        return [(self._columns[name], np.array([of], self._columns[name].dtype)) for name, of in run.items()]
 
     def attributes(self) -> dict[str, Any]:
         """The encoding."""

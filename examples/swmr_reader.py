@@ -1,0 +1,69 @@
+"""Watch a recording with h5py alone, as a dashboard would that knows nothing of flightrec.
+
+    python examples/swmr_reader.py experiments/my_experiment_20260101_120000/experiment_data.h5
+
+The program that records has opened it with ``enable_swmr=True``; what it logs is here a second later. While
+an episode runs, its datasets only grow, and ``refresh()`` shows it. When one begins or ends, the file's
+structure changes: then it is opened anew (section 6 of the file's specification).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+
+def state(path: Path) -> tuple[int, bool]:
+    """Changes with the file's structure: the folder's time, and whether a change is under way."""
+    return path.parent.stat().st_mtime_ns, path.with_name(path.name + ".journal").exists()
+
+
+def quiet(path: Path) -> tuple[int, bool]:
+    """The state once no change is under way."""
+    while True:
+        found = state(path)
+        if not found[1] and time.time_ns() - found[0] > 20_000_000:
+            return found
+        time.sleep(0.01)
+
+
+def rewards(path: Path) -> Iterator[tuple[str, int, float]]:
+    """Of the last episode its name, how many rewards there are, and their sum, as they come."""
+    while True:
+        before = quiet(path)
+        try:
+            with h5py.File(path, "r", swmr=True) as file:
+                name = list(file["episodes"])[-1]
+                values, lengths = (file[f"episodes/{name}/rewards/{of}"] for of in ("values", "lengths"))
+                while True:
+                    # The shorter one counts: rows of both are there as far as it goes.
+                    lengths.refresh()
+                    values.refresh()
+                    runs = min(len(values), len(lengths))
+                    counts = lengths[:runs]
+                    yield name, int(counts.sum()), float((values[:runs] * counts).sum())
+                    if file.attrs["status"] != "running":
+                        return
+                    time.sleep(0.2)
+                    if state(path) != before:
+                        break
+        except (OSError, KeyError, IndexError):
+            # It changed while it was opened, or no episode has a reward yet.
+            time.sleep(0.1)
+
+
+def main(path: Path) -> None:
+    """Print a line whenever there is something new, until the recording ends."""
+    shown = None
+    for found in rewards(path):
+        if found != shown:
+            shown = found
+            print(f"{found[0]}: {found[1]:,} rewards, {found[2]:g} in all", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

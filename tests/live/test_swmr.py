@@ -1,0 +1,193 @@
+"""``enable_swmr=True``: who knows nothing but HDF5 sees what was logged, a short while later."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recorder import DataExporter, StandardDataExporter
+from recorder.h5.repair import repair
+from recorder.h5.verify import verify
+from tests.comparing import assert_same, contents
+from tests.killed import as_killed
+
+pytestmark = pytest.mark.usefixtures("each_hot_path")
+
+NEURONS = 6
+ROOT = Path(__file__).parents[2]
+
+
+def call(step: int, late: bool) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "timestep": step,
+        "neural_state": {"v": np.arange(NEURONS) * 0.5 + step},
+        "spikes": np.arange(NEURONS) % 5 == step % 7,
+        "behavior": {"x": step * 0.25, "n": step},
+        "reward": float(step // 6),
+    }
+    if late:
+        given["behavior"]["late"] = -step
+    if step % 9 == 0:
+        given |= {"event_type": "a", "data": {"step": step}}
+    return given
+
+
+def seen(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """All datasets of the first episode, by HDF5 alone, from another process as a SWMR reader."""
+    script = """
+import h5py, sys, numpy as np
+found = {}
+def take(name, item):
+    if isinstance(item, h5py.Dataset):
+        found[name.replace("/", ".")] = item[()]
+with h5py.File(sys.argv[1], "r", swmr=True) as f:
+    f["episodes/episode_0000"].visititems(take)
+np.savez(sys.argv[2], **found)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "seen.npz"
+        subprocess.run([sys.executable, "-c", script, str(path), str(out)], check=True)
+        with np.load(out) as found:
+            return {name.replace(".", "/"): found[name] for name in found.files}
+
+
+def test_everything_is_in_the_file_after_a_flush(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=1e6) as exporter:
+        exporter.start_episode()
+        for step in range(1, 400):
+            exporter.log(**call(step, late=step > 250))
+            if step not in (1, 3, 70, 71, 300, 399):
+                continue
+            exporter.flush()
+            found = seen(exporter.h5_path)
+            steps = np.arange(1, step + 1)
+            assert np.array_equal(found["behavior/x"], steps * 0.25)
+            assert np.array_equal(found["behavior/timesteps"], steps)
+            assert np.array_equal(found["neural_states/v"][:, 2], steps + 1.0)
+            assert np.array_equal(np.repeat(found["rewards/values"], found["rewards/lengths"]), steps // 6)
+            assert len(found["spikes/timesteps"]) == step
+            cells = np.cumsum(found["spikes/intervals"].astype(np.int64) + 1) - 1
+            fired = np.flatnonzero(np.concatenate([call(int(s), False)["spikes"] for s in steps]))
+            assert np.array_equal(cells, fired)
+            if step > 9:
+                assert found["events/ends"][-1] == len(found["events/data"])
+            if step > 250:
+                assert np.array_equal(found["behavior/late"], -steps[250:])
+
+
+def test_an_open_file_shows_more_when_it_is_refreshed(tmp_path: Path) -> None:
+    script = (
+        "import h5py, sys\n"
+        "with h5py.File(sys.argv[1], 'r', swmr=True) as f:\n"
+        "    x = f['episodes/episode_0000/behavior/x']\n"
+        "    for line in sys.stdin:\n"
+        "        x.refresh()\n"
+        "        print(len(x), x[:].sum(), flush=True)\n"
+    )
+    with DataExporter("run", tmp_path, enable_swmr=True, flush_interval=1e6) as exporter:
+        exporter.start_episode()
+        exporter.log(0, behavior={"x": 0.0})
+        exporter.flush()
+        command = [sys.executable, "-c", script, str(exporter.h5_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+            assert reader.stdin is not None
+            assert reader.stdout is not None
+            for step in range(1, 500):
+                exporter.log(step, behavior={"x": float(step)})
+                if step % 7 == 0:
+                    exporter.flush()
+                    reader.stdin.write("\n")
+                    reader.stdin.flush()
+                    count, total = reader.stdout.readline().split()
+                    assert (int(count), float(total)) == (step + 1, step * (step + 1) / 2)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(
+    st.lists(st.integers(0, 60), max_size=6),
+    st.integers(1, 300),
+    st.integers(0, 300),
+    st.sampled_from(["gzip", "lzf", None]),
+)
+def test_the_finished_file_is_as_any(gaps: list[int], steps: int, killed_at: int, compression: str) -> None:
+    flushes = set(np.cumsum(gaps).tolist())
+    calls = [call(step, late=step > 100) for step in range(steps)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        options: Any = {
+            "enable_swmr": True,
+            "flush_interval": 1e6,
+            "chunk_size": 70,
+            "compression": compression,
+        }
+        with DataExporter("live", path, 3, **options) as exporter:
+            exporter.start_episode()
+            for step, one in enumerate(calls):
+                if step == killed_at:
+                    killed = as_killed(exporter, path / "killed")
+                exporter.log(**one)
+                if step in flushes:
+                    exporter.flush()
+            exporter.end_episode(success=True)
+        assert_same(contents(exporter.h5_path), oracle(path, "plain", calls))
+        assert not list(verify(exporter.h5_path))
+        if killed_at < steps:
+            repair(killed)
+            found, wanted = contents(killed), oracle(path, "prefix", calls[:killed_at])
+            for part in ("neural", "behavior", "spikes", "rewards", "events"):
+                assert_same(found[0][part], wanted[0][part])
+
+
+def oracle(folder: Path, name: str, calls: list[dict[str, Any]]) -> Any:
+    with StandardDataExporter(name, folder, 3) as plain:
+        plain.start_episode()
+        for one in calls:
+            plain.log(**one)
+        plain.end_episode(success=True)
+    return contents(plain.h5_path)
+
+
+def test_a_slow_chunk_stays_in_one_place(tmp_path: Path) -> None:
+    """Hundreds of looks at a chunk that fills slowly do not make the file grow."""
+    sizes = []
+    with DataExporter("run", tmp_path, enable_swmr=True, flush_interval=1e6, chunk_size=10_000) as exporter:
+        exporter.start_episode()
+        for step in range(600):
+            exporter.log(step, behavior={"x": float(step)})
+            exporter.flush()
+            with h5py.File(exporter.h5_path) as file:
+                chunk = file["episodes/episode_0000/behavior/x"].id.get_chunk_info(0)
+                sizes.append(chunk.byte_offset)
+    assert len(set(sizes)) < 20
+
+
+def test_the_example_follows_with_h5py_alone(tmp_path: Path) -> None:
+    record = """
+import sys, time
+from recorder import DataExporter
+with DataExporter("run", sys.argv[1], enable_swmr=True, flush_interval=0.05) as exporter:
+    for episode in range(2):
+        exporter.start_episode()
+        for step in range(300):
+            exporter.log(step, reward=float(step % 3))
+            time.sleep(0.004)
+        exporter.end_episode(success=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", record, str(tmp_path)], cwd=ROOT) as writer:
+        while not (found := list(tmp_path.glob("*/experiment_data.h5"))):
+            assert writer.poll() is None
+            time.sleep(0.01)
+        command = [sys.executable, str(ROOT / "examples/swmr_reader.py"), str(found[0])]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines[-1] == "episode_0001: 300 rewards, 300 in all"
+    assert len(lines) > 3
