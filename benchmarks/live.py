@@ -37,7 +37,7 @@ STEPS = 2_000_000
 NEURONS = 100
 ROWS_A_LOOK = (10, 100, 1_000, 10_000)
 SIZE_RATE, SIZE_STEPS = 5_000, 40_000
-"""Steps a second, and steps, where sizes are compared: intervals are chosen for the rows from look to look."""
+"""Steps a second, and steps, where sizes are compared; the interval follows from the rows of a look."""
 READERS = ("none", "follows", "stopped", "opens anew")
 
 

@@ -32,7 +32,6 @@ from recorder.saving import Change
 from recorder.steplog import StepLog
 from recorder.writer import Writer
 
-
 _EARLY = 0.75
 """Of ``flush_interval``, for a look at what was logged."""
 
