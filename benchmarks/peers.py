@@ -58,9 +58,10 @@ DISTRIBUTIONS = (
 def run(peers: list[str], workloads: list[str], arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Measure and kill; of every workload a row a peer, printed as soon as it is whole."""
     results: dict[str, dict[str, Any]] = {}
-    turns = arguments.repeats + arguments.kills
-    with tqdm(total=len(peers) * len(workloads) * turns, unit="run", disable=None) as bar:
-        for workload in workloads:
+    killed = set(arguments.killed or workloads)
+    turns_of = {name: arguments.repeats + (arguments.kills if name in killed else 0) for name in workloads}
+    with tqdm(total=len(peers) * sum(turns_of.values()), unit="run", disable=None) as bar:
+        for workload, turns in turns_of.items():
             specs = {peer: _spec(peer, workload, arguments) for peer in peers}
             measured: dict[str, list[dict[str, Any]]] = {peer: [] for peer in peers}
             survived: dict[str, list[dict[str, Any]]] = {peer: [] for peer in peers}
@@ -136,6 +137,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="timesteps of a recording, at most")
     parser.add_argument("--repeats", type=int, help="measurements of each, 3 by default")
     parser.add_argument("--kills", type=int, help="recordings of each that are read and killed, 3 by default")
+    parser.add_argument(
+        "--killed", nargs="+", choices=WORKLOADS, metavar="NAME", help="workloads to kill: all"
+    )
     parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} steps, one repeat, one kill")
     parser.add_argument("--list", action="store_true", help="say who and what there is, and stop")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON and the plot")
