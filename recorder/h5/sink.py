@@ -59,7 +59,8 @@ class Sink:
     def __init__(
         self, path: Path, chunking: Chunking, *, show_every: float | None = None, sync: bool = False
     ) -> None:
-        self.path, self.chunking, self.sync, self._show_every = path, chunking, sync, show_every
+        self.path, self.chunking, self.sync = path, chunking, sync
+        self._pace = None if show_every is None else Pace(show_every)
         self.episode: EpisodeWriter | None = None
         self._batches: deque[_Batch] = deque()
         self._upto = 0
@@ -84,10 +85,12 @@ class Sink:
             assert batch.episode is not None
             batch.state = batch.episode.hold()
         ended, self.episode = feed(records, self.episode, self.chunking)
-        if self.episode is not None and self.episode.pace is None and self._show_every is not None:
-            self.episode.pace = Pace(self._show_every)
+        if self.episode is not None:
+            self.episode.pace = self._pace
         for episode in (*ended, *([] if self.episode is None else [self.episode])):
             episode.encode()
+        if self._pace is not None:
+            self._pace.looked()
         self._upto = records[-1].seq + 1
         self._batches.append(_Batch(ended, self.episode, self._can_stream(ended)))
 

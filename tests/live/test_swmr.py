@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -191,3 +192,25 @@ with DataExporter("run", sys.argv[1], enable_swmr=True, flush_interval=0.05) as 
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert lines[-1] == "episode_0001: 300 rewards, 300 in all"
     assert len(lines) > 3
+
+
+def test_chunks_have_the_rows_of_a_few_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow stream gets small chunks; a fast one, or one that comes late, as large ones as without."""
+    now = [0.0]
+    monkeypatch.setattr("recorder.h5.streams.tail.time", SimpleNamespace(monotonic=lambda: now[0]))
+    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=1.0) as exporter:
+        rows = {}
+        for episode, second in enumerate((1.0, 1e-3)):
+            exporter.start_episode()
+            for step in range(100):
+                exporter.log(step, behavior={"x": 0.5})
+            now[0] += second
+            exporter.flush()
+            exporter.log(100, behavior={"x": 0.5, "late": 1})
+            now[0] += second / 100
+            exporter.flush()
+            with h5py.File(exporter.h5_path) as file:
+                group = file[f"episodes/episode_000{episode}/behavior"]
+                rows[episode] = [group[name].chunks[0] for name in ("x", "late")]
+            exporter.end_episode(success=True)
+    assert rows == {0: [200, 200], 1: [10_000, 10_000]}

@@ -28,15 +28,19 @@ _LOOKS = 2
 
 
 class Pace:
-    """How fast an episode is logged, for datasets that shall be fresh every so many seconds."""
+    """How fast a recording is logged, for datasets that shall be fresh every so many seconds."""
 
     def __init__(self, every: float) -> None:
-        self._every, self._begun = every, time.monotonic()
+        self._every, self._last = every, time.monotonic()
 
     def chunk_rows(self, rows: int, most: int) -> int:
-        """Rows of a chunk of a stream that has had so many by now: those of a few looks, ``most`` at most."""
-        elapsed = max(time.monotonic() - self._begun, 1e-6)
+        """Rows of a chunk, those of a few looks, of a stream that got its first so many since the last."""
+        elapsed = max(time.monotonic() - self._last, 1e-6)
         return min(most, max(FEWEST, rows + 1, round(_LOOKS * rows * self._every / elapsed)))
+
+    def looked(self) -> None:
+        """All that was logged until now has been taken."""
+        self._last = time.monotonic()
 
 
 class Tail:
