@@ -137,7 +137,7 @@ class EpisodeWriter:
 
     def _encode(self, columns: Iterable[Column]) -> None:
         for column in columns:
-            if self.pace is not None and not column.exists and self.end is None:
+            if self.pace is not None and column.fresh and self.end is None:
                 column.chunk_rows = self.pace.chunk_rows(column.waiting, column.chunk_rows)
             column.encode(self.chunking, final=self.end is not None)
         deflate.start()

@@ -28,7 +28,7 @@ NEURONS = 6
 ROOT = Path(__file__).parents[2]
 
 
-def call(step: int, late: bool) -> dict[str, Any]:
+def call(step: int, late: bool, gap: bool = False) -> dict[str, Any]:
     given: dict[str, Any] = {
         "timestep": step,
         "neural_state": {"v": np.arange(NEURONS) * 0.5 + step},
@@ -38,6 +38,9 @@ def call(step: int, late: bool) -> dict[str, Any]:
     }
     if late:
         given["behavior"]["late"] = -step
+    if gap:
+        # From here on it has timesteps of its own, which begin as a copy of the others'.
+        del given["behavior"]["n"]
     if step % 9 == 0:
         given |= {"event_type": "a", "data": {"step": step}}
     return given
@@ -122,7 +125,7 @@ def test_an_open_file_shows_more_when_it_is_refreshed(tmp_path: Path) -> None:
 )
 def test_the_finished_file_is_as_any(gaps: list[int], steps: int, killed_at: int, compression: str) -> None:
     flushes = set(np.cumsum(gaps).tolist())
-    calls = [call(step, late=step > 100) for step in range(steps)]
+    calls = [call(step, late=step > 100, gap=step % 90 == 89) for step in range(steps)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         options: Any = {

@@ -74,6 +74,11 @@ class Column:
         """Whether the dataset is in the file."""
         return self.counter is not None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether its chunks may still have any number of rows."""
+        return not (self.exists or self.stored or self.source)
+
     def set_attribute(self, name: str, value: Any) -> None:
         """An attribute of the dataset; one that exists gets it with the next structural change."""
         self.attributes[name] = value
