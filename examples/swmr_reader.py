@@ -9,6 +9,7 @@ structure changes: then it is opened anew (section 6 of the file's specification
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -34,26 +35,38 @@ def quiet(path: Path) -> tuple[int, bool]:
 def rewards(path: Path) -> Iterator[tuple[str, int, float]]:
     """Of the last episode its name, how many rewards there are, and their sum, as they come."""
     while True:
-        before = quiet(path)
-        try:
+        quiet(path)
+        with contextlib.suppress(OSError, RuntimeError):  # it changed while it was read
             with h5py.File(path, "r", swmr=True) as file:
-                name = list(file["episodes"])[-1]
-                values, lengths = (file[f"episodes/{name}/rewards/{of}"] for of in ("values", "lengths"))
-                while True:
-                    # The shorter one counts: rows of both are there as far as it goes.
-                    lengths.refresh()
-                    values.refresh()
-                    runs = min(len(values), len(lengths))
-                    counts = lengths[:runs]
-                    yield name, int(counts.sum()), float((values[:runs] * counts).sum())
-                    if file.attrs["status"] != "running":
-                        return
-                    time.sleep(0.2)
-                    if state(path) != before:
-                        break
-        except (OSError, KeyError, IndexError):
-            # It changed while it was opened, or no episode has a reward yet.
-            time.sleep(0.1)
+                running = file.attrs["status"] == "running"
+                name = max(file["episodes"], key=lambda name: int(name.rpartition("_")[2]), default=None)
+                group = None if name is None else file.get(f"episodes/{name}/rewards")
+                if group is None or "lengths" not in group:
+                    time.sleep(0.1)
+                else:
+                    for count, total in sums(group, path):
+                        yield name, count, total
+            if not running:
+                return
+
+
+def sums(group: h5py.Group, path: Path) -> Iterator[tuple[int, float]]:
+    """Number and sum of an episode's rewards, as long as the file has the same structure."""
+    before = state(path)
+    values, lengths = group["values"], group["lengths"]
+    while True:
+        lengths.refresh()
+        values.refresh()
+        # The shorter one counts: rows of both are there as far as it goes.
+        runs = min(len(values), len(lengths))
+        counts = lengths[:runs]
+        found = int(counts.sum()), float((values[:runs] * counts).sum())
+        if state(path) != before:
+            return
+        yield found
+        if group.file.attrs["status"] != "running":
+            return
+        time.sleep(0.2)
 
 
 def main(path: Path) -> None:

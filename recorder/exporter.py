@@ -56,8 +56,9 @@ class DataExporter(Recording):
         Rows of an HDF5 chunk, as long as it stays below 1 MiB.
     enable_swmr : bool, default False
         Have what was logged in the file at most ``flush_interval`` seconds later, for tools that read it by
-        HDF5 alone (``h5py.File(path, "r", swmr=True)`` and ``refresh()``). It costs space: see note 20 of
-        the format. Readers of flightrec need it not, and any can open the file in any case.
+        HDF5 alone (``h5py.File(path, "r", swmr=True)`` and ``refresh()``); with ``compression`` other than
+        gzip and None, whole chunks. It costs space: see note 20 of the format. Readers of flightrec need it
+        not, and any can open the file in any case.
     async_write : bool, default False
         Encode and write on a thread of its own, which has the whole ring to catch up when the disk stalls.
         False does it on the caller's thread whenever a block is full: deterministic, as fast or faster,

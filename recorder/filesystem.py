@@ -25,7 +25,7 @@ REMOTE = (
         "pvfs2",
         "orangefs",
     ),
-    *("ocfs2", "gfs2", "panfs", "wekafs", "coda", "davfs", "ncpfs", "vboxsf", "prl_fs", "fuse."),
+    *("virtiofs", "ocfs2", "gfs2", "panfs", "wekafs", "coda", "davfs", "ncpfs", "vboxsf", "prl_fs", "fuse."),
 )
 """Beginnings of the names of file systems that other machines write to as well, or a program in between."""
 LOCAL_FUSE = frozenset(
@@ -59,12 +59,6 @@ def warn_of_network_reading(folder: Path, *, stacklevel: int) -> None:
         "newest rows; whether its program lives cannot be told for certain. Watch it where it is recorded",
         stacklevel=stacklevel + 1,
     )
-
-
-def on_network(folder: Path) -> bool:
-    """Whether a folder is on a file system that other machines write to as well."""
-    found = mount_of(folder)
-    return found is not None and _is_remote(found[1])
 
 
 def _is_remote(kind: str) -> bool:

@@ -81,7 +81,8 @@ def reward_below(level: float, steps: int = 1000) -> Alarm:
         recent = values[len(values) - min(len(values), steps - 1) :]
         if len(values) < steps:
             return None
-        means = np.lib.stride_tricks.sliding_window_view(values, steps).mean(axis=1)
+        sums = np.cumsum(np.concatenate([[0.0], values]))
+        means = (sums[steps:] - sums[:-steps]) / steps
         below = np.concatenate([[low], means < level])
         falls = np.flatnonzero(below[1:] & ~below[:-1])
         low = bool(below[-1])

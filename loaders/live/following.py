@@ -156,7 +156,8 @@ class Following:
     def _present(self) -> Iterator[tuple[Any, Follower | None, Standing]]:
         """The recording as it is now, who goes on behind that, and what runs."""
         if self._ring is None or self.remote or not is_written(self.path):
-            opened = open_snapshot if self.remote and is_written(self.path) else open_for_reading
+            # Nothing of another machine is repaired from here: whether its program lives cannot be told.
+            opened = open_snapshot if self.remote else open_for_reading
             with contextlib.closing(opened(self.path)) as file:
                 yield file, None, Standing()
             return

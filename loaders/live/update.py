@@ -165,7 +165,9 @@ def _most(episode: StoredEpisode, name: str) -> int:
     if name == SPIKES:
         source = stored_spikes(episode)
         width = 1 if source is None else source.n_neurons
-    elif name in (REWARDS, WEIGHT_CHANGES, EVENTS):
+    elif name == EVENTS:
+        width = max(8, episode.rows(f"{EVENTS}/data") // max(1, episode.rows(f"{EVENTS}/ends")))
+    elif name in (REWARDS, WEIGHT_CHANGES):
         width = 8
     else:
         dataset = episode.need(name)

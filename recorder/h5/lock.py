@@ -19,6 +19,9 @@ from recorder.errors import DamagedError, RecordingLockedError
 from recorder.format.layout import LOCK_SUFFIX, RING_SUFFIX
 from recorder.ring.arena import Ring
 
+_RECENT = 60.0
+"""Seconds for which a recording that another machine wrote to is taken to be written still."""
+
 
 class RecordingLock:
     """Exclusive right to write a recording. A dead process holds nothing, so no lock is ever stale.
@@ -110,6 +113,33 @@ def is_held(path: Path) -> bool:
         return False
     except BlockingIOError:
         return True
+    return False
+
+
+def is_local(ring: Ring) -> bool:
+    """Whether a ring can be relied on here: maps of one file on two machines do not agree."""
+    return ring.owner["host"] == socket.gethostname() or not ring.restarted
+
+
+def is_written(path: Path) -> bool:
+    """Whether somebody writes a recording.
+
+    Locks of another machine may not reach this one. Its recording is taken to be written as long as anything
+    beside it has changed within the last minute.
+    """
+    if is_held(path):
+        return True
+    place = path.with_name(path.name + RING_SUFFIX)
+    try:
+        ring = Ring.open(place)
+    except (OSError, DamagedError):
+        return False
+    local = is_local(ring)
+    ring.close(unlink=False)
+    if local:
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        return max(p.stat().st_mtime for p in (path, place, path.parent)) > time.time() - _RECENT
     return False
 
 

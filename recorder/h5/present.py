@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,13 +18,12 @@ from typing import Any
 import h5py
 
 from recorder.errors import DamagedError, ReadError
-from recorder.filesystem import on_network
 from recorder.format.layout import PRECISION, RING_SUFFIX, RUNNING
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.file import open_snapshot
 from recorder.h5.following import Follower, Overtaken, Piece
-from recorder.h5.lock import is_held
+from recorder.h5.lock import is_local
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.recovery import GARBAGE
 from recorder.h5.sink import feed
@@ -88,25 +86,6 @@ def standing(state: bytes, pieces: Iterable[Piece]) -> Standing:
         return Standing(ended=found)
     rows = {name: count for part in episode.parts.values() for name, count in part.rows().items() if count}
     return replace(Standing.of(episode.start), rows=rows, ended=found)
-
-
-def is_local(ring: Ring) -> bool:
-    """Whether a ring can be relied on here: maps of one file on two machines do not agree."""
-    return ring.owner["host"] == socket.gethostname() or not on_network(ring.path.parent)
-
-
-def is_written(path: Path) -> bool:
-    """Whether somebody writes a recording.
-
-    Locks of another machine may not reach this one: there, whoever has a ring is taken to be at work.
-    """
-    if is_held(path):
-        return True
-    try:
-        with opened_ring(path) as ring:
-            return not is_local(ring)
-    except (FileNotFoundError, DamagedError):
-        return False
 
 
 def base_of(ring: Ring) -> tuple[int, bytes]:

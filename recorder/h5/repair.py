@@ -94,7 +94,15 @@ def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
 def open_unwritten(path: Path) -> h5py.File:
     """A killed recording as repair would leave it, without a byte being written anywhere."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    overlay, _ = _mended(path, lambda: OverlayFile(descriptor, memory=True, close=True, untrusted=True), None)
+
+    def overlaid() -> OverlayFile:
+        # Each with a descriptor of its own: the first may be given up, and closes it.
+        return OverlayFile(os.dup(descriptor), memory=True, close=True, untrusted=True)
+
+    try:
+        overlay, _ = _mended(path, overlaid, None)
+    finally:
+        os.close(descriptor)
     return h5py.File(overlay, "r", libver=LIBVER)
 
 

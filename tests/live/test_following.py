@@ -143,8 +143,8 @@ def test_another_machines_recording_is_seen_as_committed(
 ) -> None:
     gathered = Gathered()
     with DataExporter("run", tmp_path) as exporter:
-        monkeypatch.setattr("recorder.h5.present.socket.gethostname", lambda: "elsewhere")
-        monkeypatch.setattr("recorder.h5.present.on_network", lambda _: True)
+        monkeypatch.setattr("recorder.h5.lock.socket.gethostname", lambda: "elsewhere")
+        monkeypatch.setattr("recorder.ring.arena._boot", lambda: b"another")
         following = Following(exporter.h5_path, history=True)
         assert following.remote
         for episode in range(2):
@@ -156,6 +156,8 @@ def test_another_machines_recording_is_seen_as_committed(
             exporter.flush()
             gathered.add(following.take())
             assert not list(following.take())
+    # Its program may live: that is known a minute after anything changed last.
+    monkeypatch.setattr("recorder.h5.lock._RECENT", -1.0)
     while not following.over:
         gathered.add(following.take())
     assert_same(gathered.contents(), stored(exporter.h5_path))

@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder import DataExporter, StandardDataExporter
+from recorder.h5.chunking import Chunking
 from recorder.h5.repair import repair
+from recorder.h5.streams.column import Column
 from recorder.h5.verify import verify
 from tests.comparing import assert_same, contents
 from tests.killed import as_killed
@@ -205,15 +207,70 @@ def test_chunks_have_the_rows_of_a_few_looks(tmp_path: Path, monkeypatch: pytest
         rows = {}
         for episode, second in enumerate((1.0, 1e-3)):
             exporter.start_episode()
-            for step in range(100):
+            for step in range(1_000):
                 exporter.log(step, behavior={"x": 0.5})
             now[0] += second
             exporter.flush()
-            exporter.log(100, behavior={"x": 0.5, "late": 1})
-            now[0] += second / 100
+            exporter.log(1_000, behavior={"x": 0.5, "late": 1})
+            now[0] += second / 1_000
             exporter.flush()
             with h5py.File(exporter.h5_path) as file:
                 group = file[f"episodes/episode_000{episode}/behavior"]
                 rows[episode] = [group[name].chunks[0] for name in ("x", "late")]
             exporter.end_episode(success=True)
-    assert rows == {0: [200, 200], 1: [10_000, 10_000]}
+    assert rows == {0: [2_000, 2_000], 1: [10_000, 10_000]}
+
+
+@pytest.mark.parametrize("durability", ["process", "fsync"])
+def test_chunks_of_one_size_are_not_mixed_up(tmp_path: Path, durability: str) -> None:
+    """Noise whose encoded chunks are sometimes exactly as large as it is: HDF5 would keep the wrong mask."""
+    rows, chunk = 7_680, 64
+    noise = np.frombuffer(np.random.default_rng(3).bytes(4 * rows), np.uint32) & 0x3FFFFFFF
+    values = (noise | 0x30000000).view(np.float32)
+    options: Any = {"enable_swmr": True, "flush_interval": 1e6, "chunk_size": chunk, "durability": durability}
+    with DataExporter("run", tmp_path, **options) as exporter:
+        exporter.start_episode()
+        for step, value in enumerate(values):
+            exporter.log(step, behavior={"x": value})
+            if step % chunk in (10, 60):
+                exporter.flush()
+        exporter.end_episode(success=True)
+    with h5py.File(exporter.h5_path) as file:
+        assert np.array_equal(file["episodes/episode_0000/behavior/x"][:], values)
+
+
+@pytest.mark.parametrize("before", ["raw", "encoded"])
+def test_another_form_of_the_same_size(tmp_path: Path, before: str) -> None:
+    """The sizes meet on purpose."""
+    rows = np.arange(64, dtype=np.int64)
+    chunking = Chunking.of("gzip", 4, 64)
+    with h5py.File(tmp_path / "file.h5", "w", libver="latest") as file:
+        column = Column("x", np.dtype(np.int64), (), 64, {})
+        column.create(file, chunking, 0, final=False)
+        for count in (5, 30, 40):
+            column.push(rows[column.waiting : count])
+            if before == "encoded" and count == 30:
+                # As if the last one had this very size, though it had another.
+                column.tail._size = len(chunking.encode(np.pad(rows[:count], (0, 64 - count)))[0])
+            assert column.show(chunking)
+            # The handle that wrote a chunk keeps the mask of the one before: whoever reads opens another.
+            column.detach()
+            assert np.array_equal(file["x"][:], rows[:count])
+            column.attach(file)
+        column.push(rows[40:])
+        column.encode(chunking)
+        if before == "encoded":
+            column.tail._size = len(chunking.encode(rows)[0])
+        column.drain()
+        column.detach()
+        assert np.array_equal(file["x"][:], rows)
+
+
+def test_filters_of_hdf5_show_whole_chunks(tmp_path: Path) -> None:
+    options: Any = {"enable_swmr": True, "flush_interval": 1e6, "chunk_size": 50, "compression": "lzf"}
+    with DataExporter("run", tmp_path, **options) as exporter:
+        exporter.start_episode()
+        for step in range(120):
+            exporter.log(step, behavior={"x": float(step)})
+            exporter.flush()
+        assert np.array_equal(seen(exporter.h5_path)["behavior/x"], np.arange(100.0))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from recorder.errors import ClosedError, DamagedError, FlightrecError, ReadError
 from recorder.format.layout import EPISODES, FORMAT, FORMAT_VERSION
 from recorder.h5.file import open_for_reading, open_snapshot
-from recorder.h5.lock import is_held
+from recorder.h5.lock import is_written
 from recorder.h5.present import open_present
 from recorder.h5.reading.episode import EpisodeIndex
 from recorder.h5.reading.guard import attributes, child_group, damage
@@ -83,11 +83,12 @@ class RecordingFile:
         if self.closed:
             raise ClosedError(f"the loader of {self.path} has been closed: open another one")
         stamp = quiet_stamp(self.path)
-        file = _open(self.path)
+        # Who watches repairs nothing that another machine may be at work on.
+        newest = self.newest and is_written(self.path)
+        file = _open_alone(self.path) if newest else _open(self.path)
         reuse_memory()
         # A lock that is gone by now was left by a killed writer, whose recording has just been repaired.
         living = stamp[1] is not None and stamp_of(self.path)[1] is not None
-        newest = living and self.newest and is_held(self.path)
         if living and (newest or file.swmr_mode):
             file.close()
             file = open_present(self.path) if newest else _open_alone(self.path)

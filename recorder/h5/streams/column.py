@@ -13,7 +13,7 @@ import numpy as np
 from h5py import h5d
 from numpy.typing import NDArray
 
-from recorder.format.deflate import Stored, joined
+from recorder.format.deflate import UNFILTERED, Stored, joined
 from recorder.format.layout import COUNTER, PRECISION
 from recorder.format.rounding import rounded
 from recorder.h5 import make
@@ -55,6 +55,8 @@ class Column:
         self._pending: list[NDArray[Any]] = []
         self._encoded: deque[tuple[int, Callable[[], Stored] | NDArray[Any]]] = deque()
         """Rows of each chunk that was taken from what waits, and the chunk, or how to wait for it."""
+        self._shown: list[NDArray[Any]] = []
+        """Parts of the first of these chunks, where some of its rows were shown."""
         self._held: int | None = None
         """How many of these the next :meth:`drain` takes; None for all."""
         self._dataset: h5d.DatasetID | None = None
@@ -167,6 +169,8 @@ class Column:
         while left >= self.chunk_rows or (final and left):
             rows = min(self.chunk_rows, left)
             parts = [self._rounded(part) for part in self._take(rows)]
+            if self.tail.rows and not self._encoded:
+                self._shown = parts
             if chunking.outside and 0 not in self.shape:
                 self._encoded.append((rows, chunking.begin(parts, self.chunk_rows)))
             else:
@@ -188,11 +192,14 @@ class Column:
                 h5py.Dataset(dataset)[self.committed : self.committed + rows] = made
             else:
                 data, mask = made()
+                if self.tail.clashes(len(data)):
+                    whole = np.ascontiguousarray(joined(self._shown, self.chunk_rows))
+                    data, mask = whole.reshape(-1).view(np.uint8), UNFILTERED
                 dataset.write_direct_chunk((self.committed,) + (0,) * len(self.shape), data, mask)
+                self.tail, self._shown = Tail(), []
             self._encoded.popleft()
             self.committed += rows
             self.waiting -= rows
-        self.tail = Tail()
         return True
 
     def show(self, chunking: Chunking, more: NDArray[Any] | None = None) -> bool:
@@ -200,10 +207,13 @@ class Column:
 
         ``more`` are rows after these that may still change.
         """
+        # What HDF5 filters itself it cannot rewrite in one place.
+        if self._encoded or not chunking.outside or 0 in self.shape or self.source is not None:
+            return False
         rows = self.waiting_rows()
         if more is not None:
             rows = np.concatenate([rows, more])
-        if len(rows) > self.chunk_rows or 0 in self.shape or self.source is not None:
+        if len(rows) > self.chunk_rows:
             return False
         assert self._dataset is not None
         shown = self._rounded(rows)
