@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -20,6 +21,7 @@ from recorder import DataExporter, StandardDataExporter
 from recorder.h5.chunking import Chunking
 from recorder.h5.repair import repair
 from recorder.h5.streams.column import Column
+from recorder.h5.streams.tail import Tail
 from recorder.h5.verify import verify
 from tests.comparing import assert_same, contents
 from tests.killed import as_killed
@@ -224,19 +226,27 @@ def test_chunks_have_the_rows_of_a_few_looks(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("durability", ["process", "fsync"])
 def test_chunks_of_one_size_are_not_mixed_up(tmp_path: Path, durability: str) -> None:
     """Noise whose encoded chunks are sometimes exactly as large as it is: HDF5 would keep the wrong mask."""
-    rows, chunk = 7_680, 64
-    noise = np.frombuffer(np.random.default_rng(3).bytes(4 * rows), np.uint32) & 0x3FFFFFFF
-    values = (noise | 0x30000000).view(np.float32)
+    rows, chunk, clashes = 7_680, 64, []
+    rng = np.random.default_rng(3)
+    noise = {"log": np.exp(rng.normal(size=rows) * 3).astype("f4"), "even": rng.random(rows).astype("f4")}
+    real = Tail.clashes
     options: Any = {"enable_swmr": True, "flush_interval": 1e6, "chunk_size": chunk, "durability": durability}
-    with DataExporter("run", tmp_path, **options) as exporter:
+    with (
+        mock.patch.object(
+            Tail, "clashes", lambda self, size: clashes.append(real(self, size)) or clashes[-1]
+        ),
+        DataExporter("run", tmp_path, **options) as exporter,
+    ):
         exporter.start_episode()
-        for step, value in enumerate(values):
-            exporter.log(step, behavior={"x": value})
+        for step in range(rows):
+            exporter.log(step, behavior={name: values[step] for name, values in noise.items()})
             if step % chunk in (10, 60):
                 exporter.flush()
         exporter.end_episode(success=True)
+    assert sum(clashes) >= 5
     with h5py.File(exporter.h5_path) as file:
-        assert np.array_equal(file["episodes/episode_0000/behavior/x"][:], values)
+        for name, values in noise.items():
+            assert np.array_equal(file[f"episodes/episode_0000/behavior/{name}"][:], values)
 
 
 @pytest.mark.parametrize("before", ["raw", "encoded"])
