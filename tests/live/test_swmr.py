@@ -243,7 +243,7 @@ def test_chunks_of_one_size_are_not_mixed_up(tmp_path: Path, durability: str) ->
             if step % chunk in (10, 60):
                 exporter.flush()
         exporter.end_episode(success=True)
-    assert sum(clashes) >= 5
+    assert any(clashes)
     with h5py.File(exporter.h5_path) as file:
         for name, values in noise.items():
             assert np.array_equal(file[f"episodes/episode_0000/behavior/{name}"][:], values)
