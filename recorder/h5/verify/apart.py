@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import fields
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from recorder.h5.lock import is_held
 from recorder.h5.verify import verify
 from recorder.h5.verify.finding import Finding, Tally
 
 STILL = 600.0
 """Seconds without a sign of life after which the process is given up: no chunk takes nearly so long."""
+_ATTEMPTS = 3
 _OFTEN = 0.1
 """Seconds between signs of life."""
 
@@ -25,11 +27,26 @@ def verify_apart(
 ) -> Iterator[Finding]:
     """As :func:`recorder.h5.verify.verify`; that HDF5 crashes is a finding.
 
+    But not where somebody writes the file: what HDF5 has read may be of two states of it. Then once more.
+
     Raises
     ------
     OSError
         The file cannot be read at all.
     """
+    for left in range(_ATTEMPTS)[::-1]:
+        crash = yield from _apart(path, progress, tally)
+        if not crash:
+            return
+        if not left or not is_held(path):
+            yield Finding("/", f"HDF5 {crash} on what is damaged here; the rest was not checked")
+            return
+
+
+def _apart(
+    path: Path, progress: Callable[[int, int], None] | None, tally: Tally | None
+) -> Generator[Finding, None, str]:
+    """One process; returns how it ended before it was through."""
     receiver, sender = Pipe(duplex=False)
     child = os.fork()
     if not child:
@@ -60,8 +77,7 @@ def verify_apart(
         if hung or not ended:
             os.kill(child, signal.SIGKILL if hung else signal.SIGTERM)
         _, status = os.waitpid(child, 0)
-    if not ended:
-        yield Finding("/", f"HDF5 {_how(hung, status)} on what is damaged here; the rest was not checked")
+    return "" if ended else _how(hung, status)
 
 
 def _how(hung: bool, status: int) -> str:
