@@ -267,3 +267,11 @@ def test_watch_follows_to_the_end(recording: Path) -> None:
     pytest.importorskip("rich")
     shown = run("watch", recording, "--alarm", "no-spikes=3").output
     assert "completed" in shown
+
+
+def test_watch_says_what_it_needs(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    refused = run("watch", recording)
+    assert refused.exit_code == 1
+    assert "pip install 'flightrec[watch]'" in refused.output
+    assert run("watch", recording, "--once").exit_code == 0

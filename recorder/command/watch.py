@@ -73,8 +73,13 @@ def command(path: Path, wait: float | None, once: bool, alarms: list[Alarm], run
 
 
 def _watch(live: LiveExperiment, glance: Glance, alarms: list[Alarm], run: str | None) -> None:
-    from rich.console import Console
-    from rich.live import Live
+    try:
+        from rich.console import Console
+        from rich.live import Live
+    except ImportError as error:
+        raise click.ClickException(
+            "this needs rich: python -m pip install 'flightrec[watch]'; --once goes without"
+        ) from error
 
     from loaders.live.alarms import sound
 
