@@ -25,7 +25,7 @@ REMOTE = (
         "pvfs2",
         "orangefs",
     ),
-    *("virtiofs", "ocfs2", "gfs2", "panfs", "wekafs", "coda", "davfs", "ncpfs", "vboxsf", "prl_fs", "fuse."),
+    *("ocfs2", "gfs2", "panfs", "wekafs", "coda", "davfs", "ncpfs", "vboxsf", "prl_fs", "fuse."),
 )
 """Beginnings of the names of file systems that other machines write to as well, or a program in between."""
 LOCAL_FUSE = frozenset(
