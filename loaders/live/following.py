@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +207,7 @@ class Following:
             else:
                 self._ended.add(episode_id)
 
-    def _retried(self, read: Any) -> None:
+    def _retried(self, read: Callable[[], None]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:

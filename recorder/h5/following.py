@@ -18,8 +18,6 @@ from recorder.h5.streams.rows import END, HEAD, MAIN, NEED
 from recorder.ring.arena import Ring
 from recorder.ring.record import ROWS, Record
 
-_ATTEMPTS = 100
-
 
 class Overtaken(Exception):  # noqa: N818  it is no error: what is missing stands in the file
     """The writer was done with a record, and reused its memory, before its rows were copied."""

@@ -61,7 +61,10 @@ class Tail:
     def store(
         self, dataset: h5d.DatasetID, start: int, rows: NDArray[Any], chunk_rows: int, chunking: Chunking
     ) -> bool:
-        """Have these rows, which begin at ``start``, in the dataset. True if they were not all there."""
+        """Have these rows ``(rows, ...)``, which begin at ``start``, in the dataset. True if any was new.
+
+        They are what waits for a chunk of ``chunk_rows`` to fill, with what was stored before among them.
+        """
         same = len(rows) == self.rows and self._last is not None and np.array_equal(rows[-1:], self._last)
         if not len(rows) or same:
             return False
@@ -70,11 +73,11 @@ class Tail:
         soon = (len(rows) - self.rows) * _SOON >= chunk_rows - len(rows)
         self.rows, self._last = len(rows), rows[-1:].copy()
         whole = np.ascontiguousarray(joined([rows], chunk_rows))
-        data, mask = raw, _ = whole.reshape(-1).view(np.uint8), UNFILTERED
-        if soon and self._size != raw.nbytes:
-            data, mask = chunking.encode(whole)
-            if len(data) >= raw.nbytes or len(data) == self._size:
-                data, mask = raw, UNFILTERED
+        data, mask = whole.reshape(-1).view(np.uint8), UNFILTERED
+        if soon and self._size != whole.nbytes:
+            encoded = chunking.encode(whole)
+            if len(encoded[0]) < whole.nbytes and len(encoded[0]) != self._size:
+                data, mask = encoded
         dataset.write_direct_chunk((start,) + (0,) * (rows.ndim - 1), data, mask)
         self._size = len(data)
         return True
