@@ -60,7 +60,8 @@ def test_the_tools_open_it_at_every_stage(tmp_path: Path, threaded: bool, durabi
     shutil.copyfile(exporter.h5_path, copy)
     check(copy, rows=4900)
     exporter.end_episode()
-    exporter.flush()  # a tool that is still reading when a thread changes the file's structure has to open it again
+    # A thread would change the structure while a tool reads, which would have to open the file again.
+    exporter.flush()
     check(exporter.h5_path, rows=5000)
     exporter.close()
     check(exporter.h5_path, rows=5000)
