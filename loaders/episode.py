@@ -10,22 +10,33 @@ from numpy.typing import NDArray
 
 from loaders import events, original_streams, spikes, weights
 from loaders.accounts import StreamAccount, episode_accounts
+from loaders.between import events_between, weights_between
 from loaders.documents import episode_attributes, stored_tree
 from loaders.select import Neurons
 from loaders.steady import steady
 from loaders.stream import StreamData, StreamGroup, read_group, stream_keys
 from recorder.errors import ReadError
-from recorder.format.clock import row_span
-from recorder.format.layout import BEHAVIOR, EPISODE_GROUPS, FINAL_STATE, NEURAL
+from recorder.format.clock import Clock, row_span
+from recorder.format.layout import (
+    BEHAVIOR,
+    EPISODE_GROUPS,
+    EVENTS,
+    FINAL_STATE,
+    NEURAL,
+    REWARDS,
+    SPIKES,
+    WEIGHT_CHANGES,
+)
 from recorder.h5.source import (
     RecordingFile,
     RewardRows,
     SpikeRows,
     StoredEpisode,
+    event_clock,
     iter_events,
     stored_rewards,
     stored_spikes,
-    weight_columns,
+    weight_clock,
 )
 
 if TYPE_CHECKING:
@@ -98,6 +109,25 @@ class EpisodeData:
     def get_metadata(self) -> dict[str, Any]:
         """The episode's attributes as Python values: ids, times, status, success, totals."""
         return episode_attributes(self._stored().group)
+
+    @steady
+    def span(self) -> tuple[int, int] | None:
+        """``(start, stop)`` of the timesteps at which anything was logged; None where nothing was."""
+        spans = [clock.span() for clock in self._clocks().values() if len(clock)]
+        return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+
+    @steady
+    def row_counts(self, start: int | None = None, stop: int | None = None) -> dict[str, int]:
+        """Rows between timesteps, by stream: ``{'neural_states/v': 10, 'spikes': 1000, …}``.
+
+        Of ``rewards``, ``weight_changes`` and ``events`` as well; only timesteps are read. The original
+        system's files do not say it of the last two.
+        """
+        picked = {name: clock.rows(start, stop) for name, clock in self._clocks().items()}
+        return {
+            name: rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+            for name, rows in picked.items()
+        }
 
     @steady
     def accounts(self) -> dict[str, StreamAccount]:
@@ -254,13 +284,17 @@ class EpisodeData:
         return {"timesteps": source.clock().values(starts), "values": values, "lengths": lengths}
 
     @steady
-    def get_weight_changes(self) -> dict[str, NDArray[Any]]:
+    def get_weight_changes(
+        self, start: int | None = None, stop: int | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Weight changes by timestep, those of one timestep in call order; ``(changes,)`` each.
+
+        ``start`` and ``stop`` are timesteps; only what lies between them is read.
 
         ``timesteps``, ``old_weights``, ``new_weights``, ``deltas`` (new − old), and ``synapse_ids`` or
         ``source_ids`` and ``target_ids``, then a column for every further keyword. {} without any.
         """
-        return weights.by_time(self._weight_columns())
+        return weights.by_time(weights_between(self._stored(), start, stop))
 
     @steady
     def get_weight_matrix(self, timestep: int | None = None) -> Any:
@@ -307,16 +341,26 @@ class EpisodeData:
             found = events.event_columns(iter_events(stored))
         return found if event_type is None else found.get(event_type, {})
 
-    def iter_events(self) -> Iterator[tuple[int, str, dict[Any, Any]]]:
+    def iter_events(
+        self, start: int | None = None, stop: int | None = None, *, last: int | None = None
+    ) -> Iterator[tuple[int, str, dict[Any, Any]]]:
         """(timestep, type, data) of each event in call order, exactly as logged.
 
         In constant memory, but for a running recording, whose file may change between two events. The
         original system's files keep no order between types: there by timestep.
+
+        Parameters
+        ----------
+        start, stop : int or None
+            Timesteps; None leaves that side open.
+        last : int, optional
+            Only so many of these events, the last ones.
         """
         if self._recording.living:
-            return iter(self._recording.steady(lambda: list(iter_events(self._stored()))))
-        stored = self._stored()
-        return original_streams.iter_original_events(stored) if stored.original else iter_events(stored)
+            return iter(
+                self._recording.steady(lambda: list(events_between(self._stored(), start, stop, last)))
+            )
+        return events_between(self._stored(), start, stop, last)
 
     @steady
     def get_static_data(self, name: str) -> dict[str, Any]:
@@ -350,6 +394,17 @@ class EpisodeData:
             self._kept_of = file
         return self._kept
 
+    def _clocks(self) -> dict[str, Clock]:
+        stored = self._stored()
+        clocks = {name: stored.clock(stored.clock_path(name)) for name in self.streams}
+        if (fired := self._spikes()) is not None:
+            clocks[SPIKES] = fired.clock()
+        if (rewards := self._rewards()) is not None:
+            clocks[REWARDS] = rewards.clock()
+        if not stored.original:
+            clocks |= {WEIGHT_CHANGES: weight_clock(stored), EVENTS: event_clock(stored)}
+        return {name: clock for name, clock in clocks.items() if len(clock)}
+
     def _group(
         self, group: str, rows: slice, timesteps: Span | None, neurons: Neurons, keys: list[str] | None
     ) -> dict[str, NDArray[Any]]:
@@ -366,12 +421,6 @@ class EpisodeData:
     def _rewards(self) -> RewardRows | None:
         stored = self._stored()
         return original_streams.original_rewards(stored) if stored.original else stored_rewards(stored)
-
-    def _weight_columns(self) -> dict[str, NDArray[Any]]:
-        stored = self._stored()
-        if stored.original:
-            return original_streams.original_weight_columns(stored)
-        return weight_columns(stored)
 
     def _episodes_before(self) -> list[int]:
         ids = self._loader.list_episodes()

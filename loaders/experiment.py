@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar, overload
 
 from loaders.accounts import StreamAccount, add_up
 from loaders.documents import FlightrecDocuments, episode_attributes
@@ -16,6 +16,8 @@ from loaders.original import OriginalDocuments
 from loaders.steady import steady
 from loaders.summary import EpisodeSummary, EpisodeTable
 from recorder.h5.source import RecordingFile, StoredEpisode
+
+T = TypeVar("T")
 
 
 class ExperimentLoader:
@@ -183,6 +185,14 @@ class ExperimentLoader:
     def get_all_checkpoints(self) -> dict[str, dict[str, Any]]:
         """``{name_HHMMSS: {key: array}}``."""
         return self._documents().checkpoints()
+
+    def at_once(self, read: Callable[[Self], T]) -> T:
+        """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.
+
+        Of a recording that is being written, reads of their own may have an episode's end between them.
+        ``read`` is called again where that happened meanwhile.
+        """
+        return self._file.steady(lambda: read(self))
 
     def refresh(self) -> None:
         """Let go of the file, so that the next read opens it anew.

@@ -1,8 +1,9 @@
-"""Where a recording's file is."""
+"""Where recordings' files are."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from recorder.format.layout import DATA_FILE
@@ -29,3 +30,20 @@ def find_recording(path: str | os.PathLike[str]) -> Path:
         if others:
             return others[0]
     raise FileNotFoundError(f"No HDF5 data files found in {place}")
+
+
+def recordings(folder: Path) -> Iterator[Path]:
+    """The HDF5 files of all recordings at or below ``folder``, in the order of their paths.
+
+    A recording's own folder is not searched further, and links to folders are not followed.
+    """
+    if (folder / DATA_FILE).is_file():
+        yield folder / DATA_FILE
+        return
+    try:
+        below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+    except (PermissionError, FileNotFoundError):
+        return
+    for entry in below:
+        if not entry.name.startswith("."):
+            yield from recordings(entry)

@@ -20,6 +20,7 @@ COMMANDS = {
     "info": "Show what a recording holds.",
     "ls": "List the recordings below a folder.",
     "watch": "Watch a recording while it is written.",
+    "dashboard": "Show recordings in the browser.",
     "repair": "Bring back recordings whose program was killed.",
     "verify": "Read every byte of recordings and name what is damaged.",
 }

@@ -74,6 +74,8 @@ def _next_code() -> str:
         code, arguments, out, err, patience = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            # What started the tests may have ignored it (nohup does), and children inherit that.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             for descriptor, name in ((0, os.devnull), (1, out), (2, err)):
                 opened = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
                 os.dup2(opened, descriptor)

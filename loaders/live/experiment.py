@@ -267,7 +267,7 @@ class LiveExperiment:
         return self.experiment.get_episode(episode)
 
     def _steady(self, read: Callable[[], T]) -> T:
-        return self.experiment._recording.steady(read)
+        return self.experiment.at_once(lambda _: read())
 
 
 def _newest(timesteps: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from recorder.command.paths import recordings
+from loaders.find import recordings
 from recorder.command.text import age, size, table
 from recorder.errors import ReadError
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from loaders.find import recordings
 from recorder.errors import ReadError
 from recorder.format.layout import DATA_FILE
 
@@ -29,20 +29,3 @@ def data_file(path: Path) -> Path:
             raise ReadError(f"no recording in {path}: it has no {DATA_FILE}{hint}")
         return others[0]
     return path
-
-
-def recordings(folder: Path) -> Iterator[Path]:
-    """The HDF5 files of all recordings at or below ``folder``, in the order of their paths.
-
-    A recording's own folder is not searched further, and links to folders are not followed.
-    """
-    if (folder / DATA_FILE).is_file():
-        yield folder / DATA_FILE
-        return
-    try:
-        below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
-    except PermissionError:
-        return
-    for entry in below:
-        if not entry.name.startswith("."):
-            yield from recordings(entry)

@@ -94,6 +94,13 @@ class Clock:
             rows += self.first
         return rows
 
+    def span(self) -> tuple[int, int]:
+        """``(start, stop)`` of all timesteps; ``(0, 0)`` of none."""
+        if not self.count:
+            return 0, 0
+        ends = self.values(np.array([0, self.count - 1], np.intp)) if self.ascending else self.values()
+        return int(ends.min()), int(ends.max()) + 1
+
     def rows(self, start: int | None = None, stop: int | None = None) -> Rows:
         """Rows whose timestep is in ``start <= timestep < stop``; None leaves a side open."""
         if start is None and stop is None:
@@ -149,6 +156,12 @@ class StoredClock(Clock):
     def put_values(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """As :meth:`Clock.put_values`."""
         return self.values(rows.astype(np.intp, copy=False))
+
+    def span(self) -> tuple[int, int]:
+        """As :meth:`Clock.span`."""
+        if not self.count:
+            return 0, 0
+        return int(self.read(0, 1)[0]), int(self.read(self.count - 1, self.count)[0]) + 1
 
     def rows(self, start: int | None = None, stop: int | None = None) -> slice:
         """As :meth:`Clock.rows`; reads some chunks, more by one for twice as many rows."""

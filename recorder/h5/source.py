@@ -21,7 +21,15 @@ from recorder.h5.reading.handle import RecordingFile
 from recorder.h5.reading.rewards import PlainRewards, RewardRows, stored_rewards
 from recorder.h5.reading.rows import read_rows
 from recorder.h5.reading.spikes import SpikeRows, SpikeSlice, stored_spikes
-from recorder.h5.reading.tables import event_rows, has_events, iter_events, weight_columns, weight_rows
+from recorder.h5.reading.tables import (
+    event_clock,
+    event_rows,
+    has_events,
+    iter_events,
+    weight_clock,
+    weight_columns,
+    weight_rows,
+)
 
 __all__ = [
     "EpisodeIndex",
@@ -39,6 +47,7 @@ __all__ = [
     "child_dataset",
     "child_group",
     "damage",
+    "event_clock",
     "event_rows",
     "has_events",
     "iter_events",
@@ -46,6 +55,7 @@ __all__ = [
     "read_rows",
     "stored_rewards",
     "stored_spikes",
+    "weight_clock",
     "weight_columns",
     "weight_rows",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
+from recorder.format.clock import Clock
 from recorder.format.events import decode_event
 from recorder.format.layout import ENCODING, EVENTS, EVENTS_JSON, TIMESTEPS, WEIGHT_CHANGES
 from recorder.h5.reading.episode import StoredEpisode
@@ -70,6 +71,16 @@ def event_rows(stored: StoredEpisode) -> int:
         return rows
     size = stored.rows(f"{EVENTS}/data")
     return int(np.searchsorted(stored.read(f"{EVENTS}/ends", 0, rows), size, side="right"))
+
+
+def event_clock(stored: StoredEpisode) -> Clock:
+    """The timesteps of the events, in call order; raises what :func:`has_events` does."""
+    return stored.clock(f"{EVENTS}/{TIMESTEPS}") if has_events(stored) else Clock()
+
+
+def weight_clock(stored: StoredEpisode) -> Clock:
+    """The timesteps of the weight changes, in call order; raises what :func:`weight_columns` does."""
+    return stored.clock(f"{WEIGHT_CHANGES}/{TIMESTEPS}") if weight_rows(stored) else Clock()
 
 
 def iter_events(
