@@ -27,7 +27,7 @@ def facts(seen: Seen, *, following: bool) -> str:
     parts = [] if seen.status is None else [_line(seen.status, following=following)]
     if seen.problem:
         parts.append(f'<div role="alert" style="color:#c62828">{escape(seen.problem)}</div>')
-    if not seen.entries:
+    elif not seen.entries:
         parts.append("<div>no recordings here yet</div>")
     return "".join(parts)
 

@@ -115,6 +115,11 @@ class Page:
             begun = loop.time()
             seen = await asyncio.to_thread(self._view.look, self._wish())
             self._show(seen)
+        except Exception as error:
+            # The server's log has all of it.
+            self.facts.object = facts(Seen(problem=f"{type(error).__name__}: {error}"), following=True)
+            raise
+        else:
             self._rest = loop.time() + min(2.0, _MODESTY * (loop.time() - begun))
         finally:
             self._busy = False

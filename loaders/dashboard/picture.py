@@ -170,7 +170,7 @@ def _lines(
         grid = _grid(window, rows[name] * stream.dtype.itemsize * math.prod(shape), READ_BYTES)
         parts = [_read(episode, name, span, wanted) for span in grid.spans]
         steps, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-        values = values.reshape(len(steps), -1)[:, :LINES].astype(np.float64)
+        values = values.reshape(len(steps), math.prod(values.shape[1:]))[:, :LINES].astype(np.float64)
         not_finite += int(np.count_nonzero(~np.isfinite(values)))
         x, y = extremes(steps, values, grid)
         named = _labels(name, shape, wanted)[: LINES - len(labels)]

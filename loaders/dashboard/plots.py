@@ -116,6 +116,7 @@ class BandPlot:
 
     def __init__(self, window: Range1d, name: str, title: str, color: str) -> None:
         self.figure, self._title = _figure(window, name, 120), title
+        self.figure.yaxis.ticker.desired_num_ticks = 4
         self.source = ColumnDataSource({"x": [], "mean": [], "low": [], "high": []})
         self.figure.varea("x", "low", "high", fill_alpha=0.25, fill_color=color, source=self.source)
         self.figure.line("x", "mean", line_width=1.5, color=color, source=self.source)
@@ -251,7 +252,6 @@ def _framed(made: Any) -> None:
     made.min_border_left = 70
     made.min_border_right = 60
     made.title.text_font_size = "9pt"
-    made.yaxis.ticker.desired_num_ticks = 4
 
 
 def _partly(whole: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ def serve(
         options["auth_provider"] = TokenAuth(token, f"flightrec-{port}")
         # The token keeps strangers out, under whatever name browsers know this machine.
         options["websocket_origin"] = "*"
+        logging.getLogger("bokeh.server.util").setLevel(logging.ERROR)
     elif port:
         options["websocket_origin"] = [f"{name}:{port}" for name in (LOCAL, "localhost", address)]
     server = pn.serve(
