@@ -90,7 +90,7 @@ class Library:
         stale = stamp != before or running
         if entry is not None and not (stale and now - when > _EVERY):
             return entry
-        inside = file.parent != self.path and file.is_relative_to(self.path)
+        inside = file.parent != self.path and file.parent.is_relative_to(self.path)
         name = str(file.parent.relative_to(self.path)) if inside else file.resolve().parent.name
         state, episodes, steps = "", 0, 0
         if read:
