@@ -66,7 +66,7 @@ def test_the_list_of_recordings(tmp_path: Path) -> None:
         }
         (name,) = (key for key in states if key.startswith("a"))
         assert states[name] == ("completed", 2, 60)
-        assert states[exporter.output_dir.name] == ("running", 1, 0)
+        assert states[exporter.output_dir.name] == ("running", 0, 0)
         assert states["broken"][0] == "unreadable"
     with pytest.raises(FileNotFoundError):
         Library(tmp_path / "nothing")
