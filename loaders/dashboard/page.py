@@ -44,11 +44,12 @@ class Page:
         """Whether streams were proposed for this recording."""
         self._window: tuple[int, int] | None = None
         self._counts: dict[str, int] = {}
-        self._make_widgets()
+        # A table that is filled while the browser still builds it may stay empty.
+        self._make_widgets(_rows(library.entries()))
 
-    def _make_widgets(self) -> None:
+    def _make_widgets(self, recordings: Any) -> None:
         self.table = pn.widgets.Tabulator(
-            pd.DataFrame(columns=COLUMNS, dtype=str),
+            recordings,
             disabled=True,
             selectable=1,
             show_index=False,
@@ -155,8 +156,7 @@ class Page:
 
     def _list(self, entries: list[Entry]) -> None:
         self._paths = {entry.name: entry.path for entry in entries}
-        rows = [(entry.name, entry.state or "…", f"{entry.steps:,}") for entry in entries]
-        shown = pd.DataFrame(rows, columns=COLUMNS)
+        shown = _rows(entries)
         if not shown.equals(self.table.value):
             self.table.value = shown
         if self._path is None and entries:
@@ -245,3 +245,8 @@ class Page:
         self.follow.value = False
         self._window = written(start, stop)
         self._due = True
+
+
+def _rows(entries: list[Entry]) -> Any:
+    rows = [(entry.name, entry.state or "…", f"{entry.steps:,}") for entry in entries]
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=str)

@@ -141,6 +141,7 @@ class LinesPlot:
 
     def __init__(self, window: Range1d, name: str, height: int) -> None:
         self.figure = _figure(window, name, height)
+        self.figure.yaxis.ticker.desired_num_ticks = 4
         self.sources = [ColumnDataSource({"x": [], "y": []}) for _ in range(LINES)]
         self._items = [
             LegendItem(
