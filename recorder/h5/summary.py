@@ -61,8 +61,10 @@ def summarize(path: Path) -> Summary:
     ReadError
         HDF5 cannot open the file.
     """
+    ended: dict[str, int] = {}
     try:
-        name, status, episodes, steps, ours = patiently(path, _facts)
+        # Episodes that have ended are read once: a writer of many short ones leaves no time for all of them.
+        name, status, episodes, steps, ours = patiently(path, lambda file: _facts(file, ended))
     except MISREADINGS as error:
         raise ReadError(f"HDF5 cannot read {path}: {' '.join(str(error).split())}") from error
     left = any(path.with_name(path.name + suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
@@ -106,10 +108,10 @@ def patiently(path: Path, read: Callable[[h5py.File], T]) -> T:
         time.sleep(0.01)
 
 
-def _facts(file: h5py.File) -> tuple[str, str, int, int, bool]:
+def _facts(file: h5py.File, ended: dict[str, int]) -> tuple[str, str, int, int, bool]:
     episodes = child_group(file, EPISODES)
     found = [] if episodes is None else names(episodes)
-    steps = sum(_steps(child_group(episodes, name)) for name in found)
+    steps = sum(_steps(episodes, name, ended) for name in found)
     facts = attributes(file)
     return (
         str(facts.get("experiment_name", "")),
@@ -120,11 +122,15 @@ def _facts(file: h5py.File) -> tuple[str, str, int, int, bool]:
     )
 
 
-def _steps(group: Any) -> int:
+def _steps(episodes: Any, name: str, ended: dict[str, int]) -> int:
+    if name in ended:
+        return ended[name]
+    group = child_group(episodes, name)
     if group is None:
         return 0
     if "total_timesteps" in group.attrs:
-        return int(group.attrs["total_timesteps"])
+        ended[name] = int(group.attrs["total_timesteps"])
+        return ended[name]
     counted = child_dataset(group, COMMITTED)
     if counted is None or len(counted.shape) != 1:
         return 0
