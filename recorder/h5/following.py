@@ -87,7 +87,7 @@ class Follower:
             record = self._record or self.ring.record(self.seq)
             # Before the counters: what is sealed gets no more rows.
             sealed = record.sealed
-            tables, taken = self._copied(record)
+            tables, taken = self._copied(record) if self._grew(record) else ({}, self._taken)
         except (DamagedError, ValueError, IndexError, KeyError, TypeError):
             self._check()
             raise
@@ -101,6 +101,9 @@ class Follower:
     def _check(self) -> None:
         if self.ring.gone > self.seq:
             raise Overtaken
+
+    def _grew(self, record: Record) -> bool:
+        return any(view.count > self._taken.get(name, 0) for name, view in record.tables.items())
 
     def _copied(self, record: Record) -> tuple[dict[str, PieceTable], dict[str, int]]:
         main = record.tables.get(MAIN)
