@@ -4,110 +4,46 @@
     python benchmarks/live.py --quick
 
 A writer in a process of its own logs the time of each call; a reader in another one follows it and
-subtracts. That at several rates, from ten steps a second to as many as it can. Then the writer's rate alone,
-and beside readers of which one follows, one was stopped and one opens the recording anew all the time: on
-as many processors as there are, they compete with it for these, and with nothing else. And what it takes
-in the file that tools which know HDF5 alone see everything with ``enable_swmr=True``, by the number of rows
-that are logged from one look to the next, which is the rate times ``flush_interval``.
+subtracts. That at several rates, from ten steps a second to as many as it can, with ``enable_swmr=True`` and
+without. Where the writer keeps a rate, its calls are timed as well: one of them in a second may write the
+file before it stores its row, and no reader has that before; so the age of a row is told from the beginning
+of its call and from its end.
+
+Then a writer at full speed beside another process that by turns does nothing and something: it follows, or
+began to and was stopped, opens the recording anew all the time, or only computes. The last one reads nothing,
+so what it costs is its share of the processors, and no reader's doing. The processor time that the writer
+itself takes for a step tells whether there is more. Alone and beside alternate within a second, because the
+speed of a machine that others use as well changes from one run to the next.
+
+And what it takes in the file that tools which know HDF5 alone see everything with ``enable_swmr=True``, by
+the number of rows that are logged from one look to the next, which is the rate times ``flush_interval``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # this checkout's, as in the processes that measure
-
-import numpy as np
 from harness import HERE, RESULTS, environment, save, summary
+from live_sides import READERS
 from tqdm import tqdm
 
 RATES = (10, 100, 1_000, 10_000, 0)
 """Steps a second; 0 is as many as it can."""
 SECONDS = 5.0
-STEPS = 2_000_000
-NEURONS = 100
+STEPS = 10_000_000
 ROWS_A_LOOK = (10, 100, 1_000, 10_000)
 SIZE_RATE, SIZE_STEPS = 5_000, 40_000
 """Steps a second, and steps, where sizes are compared; the interval follows from the rows of a look."""
-READERS = ("none", "follows", "stopped", "opens anew")
-
-
-def write(folder: str, rate: int, steps: int, interval: float = 1.0) -> None:
-    """Log so many steps, each with the time of its call; prints the steps a second of the loop.
-
-    An ``interval`` of 0 is for a recording without ``enable_swmr``.
-    """
-    from recorder import DataExporter
-
-    rng = np.random.default_rng(0)
-    spikes = list(rng.random((1000, NEURONS)) < 0.02)
-    v = rng.normal(size=NEURONS)
-    now = time.monotonic
-    options: dict[str, Any] = {"enable_swmr": True, "flush_interval": interval} if interval else {}
-    with DataExporter("live", folder, **options) as exporter:
-        exporter.start_episode()
-        log = exporter.log
-        input()  # the reader is there
-        begun = due = now()
-        for step in range(steps):
-            log(
-                timestep=step,
-                neural_state={"v": v},
-                spikes=spikes[step % 1000],
-                behavior={"at": now()},
-                reward=0.0,
-            )
-            if rate:
-                due += 1 / rate
-                time.sleep(max(0.0, due - now()))
-        print(steps / (now() - begun), flush=True)
-        exporter.end_episode(success=True)
-
-
-def read(folder: str) -> None:
-    """Follow, and print how old rows were when they came."""
-    from loaders import LiveExperiment
-
-    lags, rows = [], 0
-    with LiveExperiment(folder, wait=60) as live:
-        print("ready", flush=True)
-        for update in live.follow(history=True):
-            at = update.streams.get("behavior/at")
-            if at is not None:
-                # Of every row its own: they wait for one another within an update.
-                ages = time.monotonic() - at.values
-                lags.append(ages[:: max(1, len(ages) // 100)])
-                rows += len(ages)
-    found = np.concatenate(lags) * 1e3
-    names = ("p50", "p90", "p99", "max")
-    figures = dict(zip(names, np.percentile(found, (50, 90, 99, 100)).tolist(), strict=True))
-    print(json.dumps({"rows": rows, "updates": len(lags), "ms": figures}), flush=True)
-
-
-def reopen(folder: str) -> None:
-    """Open the recording, look at its newest rows, and close it, again and again."""
-    from loaders import LiveExperiment, NotRunningError, ReadError
-
-    print("ready", flush=True)
-    while True:
-        try:
-            with LiveExperiment(folder, wait=60) as live:
-                live.tail("behavior/at", 100)
-        except (NotRunningError, ReadError, KeyError):
-            time.sleep(0.01)
 
 
 def _start(what: str, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, str(HERE / "live.py"), "--do", what, *map(str, arguments)]
+    command = [sys.executable, str(HERE / "live_sides.py"), what, *map(str, arguments)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -122,38 +58,17 @@ def _begin(writer: subprocess.Popen[str]) -> None:
     writer.stdin.flush()
 
 
-def lag(rate: int, seconds: float, steps: int, scratch: str | None) -> dict[str, Any]:
-    """One writer at this rate, one reader."""
+def _both(scratch: str | None, write: tuple[object, ...], reader: tuple[str, ...]) -> dict[str, Any]:
+    """What a writer and a reader measured."""
     with tempfile.TemporaryDirectory(prefix="flightrec-live-", dir=scratch) as folder:
-        writer = _start("write", folder, rate, round(rate * seconds) or steps)
-        reader = _start("read", folder)
-        _line(reader)
-        _begin(writer)
-        reached = float(_line(writer))
-        found: dict[str, Any] = json.loads(_line(reader))
-        writer.wait()
-        reader.wait()
-    return {"steps_per_s": reached, **found}
-
-
-def beside(readers: str, steps: int, scratch: str | None) -> float:
-    """Steps a second of a writer at full speed beside a reader of this kind."""
-    with tempfile.TemporaryDirectory(prefix="flightrec-live-", dir=scratch) as folder:
-        writer = _start("write", folder, 0, steps)
-        what = {"follows": "read", "stopped": "read", "opens anew": "reopen"}.get(readers)
-        reader = None if what is None else _start(what, folder)
-        if reader is not None:
-            _line(reader)
-            time.sleep(0.3)
-            if readers == "stopped":
-                os.kill(reader.pid, signal.SIGSTOP)
-        _begin(writer)
-        reached = float(_line(writer))
-        writer.wait()
-        if reader is not None:
-            reader.kill()
-            reader.wait()
-    return reached
+        processes = _start("write", folder, *write), _start(reader[0], folder, *reader[1:])
+        _line(processes[1])
+        _begin(processes[0])
+        found: dict[str, Any] = {}
+        for process in processes:
+            found |= json.loads(_line(process))
+            process.wait()
+    return found
 
 
 def bytes_a_step(rows: int, steps: int, scratch: str | None) -> float:
@@ -161,7 +76,6 @@ def bytes_a_step(rows: int, steps: int, scratch: str | None) -> float:
     with tempfile.TemporaryDirectory(prefix="flightrec-live-", dir=scratch) as folder:
         writer = _start("write", folder, SIZE_RATE if rows else 0, steps, rows / SIZE_RATE)
         _begin(writer)
-        _line(writer)
         writer.wait()
         (path,) = Path(folder).glob("*/experiment_data.h5")
         return path.stat().st_size / steps
@@ -175,54 +89,59 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each writer that keeps a rate")
     parser.add_argument("--steps", type=int, default=STEPS, help="of each writer at full speed")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="half a second, 100,000 steps, one repeat")
+    parser.add_argument("--quick", action="store_true", help="half a second, 3,000,000 steps, one repeat")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON")
     parser.add_argument("--scratch", help="folder for the recordings, to choose the file system")
-    parser.add_argument("--do", nargs="+", default=[], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.do:
-        what, *rest = arguments.do
-        {
-            "write": lambda: write(rest[0], int(rest[1]), int(rest[2]), *map(float, rest[3:])),
-            "read": lambda: read(rest[0]),
-            "reopen": lambda: reopen(rest[0]),
-        }[what]()
-        return
     if arguments.quick:
-        arguments.seconds, arguments.steps, arguments.repeats = 0.5, 100_000, 1
+        arguments.seconds, arguments.steps, arguments.repeats = 0.5, 3_000_000, 1
     size_steps = SIZE_STEPS // (20 if arguments.quick else 1)
     before = environment(arguments.scratch)
-    lags: dict[str, Any] = {}
-    rates: dict[str, list[float]] = {name: [] for name in READERS}
+    lags: dict[str, dict[str, Any]] = {"enable_swmr": {}, "without": {}}
+    beside: dict[str, list[dict[str, float]]] = {name: [] for name in READERS}
     sizes: dict[str, float] = {}
+    scratch = arguments.scratch
     with tqdm(
-        total=len(RATES) + 1 + len(ROWS_A_LOOK) + arguments.repeats * len(READERS), unit="run", disable=None
+        total=2 * len(RATES) + 1 + len(ROWS_A_LOOK) + arguments.repeats * len(READERS),
+        unit="run",
+        disable=None,
     ) as bar:
         for rate in RATES:
-            lags[str(rate or "full")] = lag(rate, arguments.seconds, arguments.steps, arguments.scratch)
-            bar.update()
+            steps = round(rate * arguments.seconds) or arguments.steps
+            for how, interval in (("enable_swmr", 1), ("without", 0)):
+                lags[how][str(rate or "full")] = _both(scratch, (rate, steps, interval), ("read",))
+                bar.update()
         for rows in (0, *ROWS_A_LOOK):
             sizes[str(rows or "off")] = bytes_a_step(rows, size_steps, arguments.scratch)
             bar.update()
-        for turn in range(arguments.repeats):
-            for name in READERS if turn % 2 == 0 else READERS[::-1]:
-                rates[name].append(beside(name, arguments.steps, arguments.scratch))
+        for _ in range(arguments.repeats):
+            for name, runs in beside.items():
+                runs.append(_both(scratch, (0, arguments.steps, 1), ("alternate", name)))
                 bar.update()
-    print(f"{'steps a second':>16}{'reached':>12}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}")
-    for name, found in lags.items():
-        shown = "".join(f"{found['ms'][key]:>10.2f}" for key in ("p50", "p99", "max"))
-        print(f"{name:>16}{found['steps_per_s']:>12,.0f}{shown}")
-    print(f"\n{'one reader that':>20}{'steps/s':>14}{'of alone':>10}")
-    beside_alone = {}
-    for name, found in rates.items():
-        pairs = zip(found, rates["none"], strict=True)
-        beside_alone[name] = summary([one / alone for one, alone in pairs])
-        print(f"{name:>20}{summary(found)['median']:>14,.0f}{beside_alone[name]['median']:>10.1%}")
+    for how, by_rate in lags.items():
+        print(f"\n{how:>16}{'reached':>12}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}{'after log(), p99':>20}")
+        for name, one in by_rate.items():
+            shown = "".join(f"{one['ms'][key]:>10.2f}" for key in ("p50", "p99", "max"))
+            after = f"{one['after_log_ms']['p99']:>20.2f}" if "after_log_ms" in one else ""
+            print(f"{name:>16}{one['steps_per_s']:>12,.0f}{shown}{after}")
+    print(
+        f"\n{'beside one that':>16}{'steps/s':>12}{'of alone':>20}{'CPU/step of alone':>20}{'its CPUs':>10}"
+    )
+    summaries = {
+        name: {key: summary([one[key] for one in runs]) for key in runs[0]} for name, runs in beside.items()
+    }
+    for name, one in summaries.items():
+        rate, cpu = one["rate_of_alone"], one["cpu_of_alone"]
+        print(
+            f"{name:>16}{one['steps_per_s_beside']['median']:>12,.0f}"
+            + "".join(f"{x['median']:>9.1%} {x['min']:>4.0%}-{x['max']:>4.0%}" for x in (rate, cpu))
+            + f"{one['processors_of_reader']['median']:>10.2f}"
+        )
     print(f"\n{'rows a look':>20}{'bytes/step':>14}{'of off':>10}")
     for name, size in sizes.items():
         print(f"{name:>20}{size:>14.1f}{size / sizes['off']:>10.2f}")
     record = {"environment": before, "seconds": arguments.seconds, "steps": arguments.steps, "lag": lags}
-    record |= {"rates": rates, "of_alone": beside_alone, "bytes_a_step": sizes}
+    record |= {"beside": summaries, "bytes_a_step": sizes}
     saved = save("live-quick" if arguments.quick else "live", record, arguments.output)
     print(f"\nsaved {saved}")
 

@@ -54,6 +54,7 @@ def test_records_never_overlap_and_are_freed_in_order(
     path = tmp_path_factory.mktemp("ring") / "ring"
     ring = Ring.create(path, 1 << 15)
     alive: deque[tuple[int, int]] = deque()
+    put: list[int] = []
     for number, (rows, finish) in enumerate(steps):
         record = ring.append(ROWS, {"n": number}, (table(rows),))
         if record is not None:
@@ -61,6 +62,7 @@ def test_records_never_overlap_and_are_freed_in_order(
             record.tables["main"].columns["head"]["timestep"][:] = record.seq
             record.tables["main"].count = rows
             alive.append((record.seq, rows))
+            put.append(rows)
         for _ in range(min(finish, len(alive))):
             seq, _ = alive.popleft()
             ring.finish(seq + 1, bytes([seq % 256]) * (state_size // (seq % 3 + 1)))
@@ -69,9 +71,10 @@ def test_records_never_overlap_and_are_freed_in_order(
         if reader.finished:
             done = reader.finished - 1
             assert reader.state() == bytes([done % 256]) * (state_size // (done % 3 + 1))
-        for seq, count in alive:
+        assert reader.gone <= reader.finished
+        for seq in range(reader.gone, reader.published):
             found = reader.record(seq).tables["main"]
-            assert found.count == count
+            assert found.count == put[seq]
             assert (found.columns["head"]["timestep"] == seq).all()
         reader.close(unlink=False)
     ring.close(unlink=True)
@@ -86,6 +89,43 @@ def test_a_full_ring_says_so_and_has_room_again(tmp_path: Path) -> None:
     assert len(records) >= 3
     ring.finish(1, b"state")
     assert ring.append(START, {"start": {}}) is not None
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 2])
+def test_finished_records_stay_for_a_lap(tmp_path: Path, waiting: int) -> None:
+    """Who reads along may still copy them; a lap is a quarter of the arena."""
+    ring = Ring.create(tmp_path / "ring", 1 << 20)
+    reader = Ring.open(tmp_path / "ring")
+    places = set()
+    for number in range(1, 200):
+        record = ring.append(ROWS, {}, (table(1000),))
+        assert record is not None
+        places.add(int(ring._directory[record.seq]))
+        assert reader.gone <= max(0, number - (1 << 18) // record.length)
+        if number > waiting:
+            ring.finish(number - waiting, b"")
+    assert reader.gone > 150
+    assert max(places) + record.length <= 1 << 18
+
+
+def test_of_very_small_records_as_many_stay_as_have_a_place_in_the_directory(tmp_path: Path) -> None:
+    ring = Ring.create(tmp_path / "ring", 1 << 24)
+    reader = Ring.open(tmp_path / "ring")
+    for number in range(10_000):
+        assert ring.append(START, {"number": number}) is not None
+        ring.finish(number + 1, b"")
+        assert reader.record(reader.gone).meta["number"] == reader.gone
+    assert 10_000 - reader.gone == 4096
+
+
+def test_the_ring_of_a_writer_that_does_not_say_what_is_gone(tmp_path: Path) -> None:
+    ring = Ring.create(tmp_path / "ring", 1 << 20)
+    for number in range(3):
+        ring.append(START, {"number": number})
+    ring.finish(2, b"")
+    assert ring.gone == 0
+    ring._words[6] = 0
+    assert ring.gone == 2
 
 
 def test_damage_is_noticed(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ _SHORTEST, _LONGEST = 0.001, 0.016
 """Seconds between two looks: after something was new, and at most, when nothing is for a while."""
 _REMOTE = 0.5
 """Seconds between two looks at a recording that another machine writes."""
-_MODESTY = 4
-"""A look that takes long is followed by a pause so many times as long: the processor is the simulation's."""
+_MODESTY, _LATEST = 4, 0.008
+"""A look that takes long is followed by a pause so many times as long: the processor is the simulation's. But
+by none of more seconds than that: the rows of a fast simulation would get old, and each look longer."""
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ class LiveExperiment:
                 for update in following.take():
                     yield update
                     last = told = time.monotonic()
-                least = max(_SHORTEST, _MODESTY * (time.thread_time() - begun))
+                least = min(max(_SHORTEST, _MODESTY * (time.thread_time() - begun)), _LATEST)
                 pause = min(least if last != before else 2 * pause, _LONGEST)
                 pause = _REMOTE if following.remote else pause
                 now = time.monotonic()

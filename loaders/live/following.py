@@ -92,18 +92,24 @@ class Following:
         ReadError
             The file changes faster than it can be read. What was yielded is not repeated.
         """
-        # Asked before: what a dead writer logged is all there by now.
-        alive = is_written(self.path)
-        if self._follower is not None:
-            try:
-                pieces = self._follower.take()
-            except Overtaken:
-                self._follower = None
-            else:
-                yield from self._told(pieces)
+        pieces, alive = self._copied(), True
+        if not pieces:
+            # Only now, because it takes longer than a look; and before another one, because what a dead
+            # writer logged is all there by then.
+            alive = is_written(self.path)
+            pieces = self._copied()
+        yield from self._told(pieces)
         if self._follower is None:
             yield from self._caught_up()
         self.over = not alive
+
+    def _copied(self) -> list[Piece]:
+        if self._follower is not None:
+            try:
+                return self._follower.take()
+            except Overtaken:
+                self._follower = None
+        return []
 
     def _told(self, pieces: Sequence[Piece]) -> Iterator[Update]:
         """Rows of the ring, by episode."""

@@ -1,8 +1,8 @@
 """Reading a ring while it is written: what was logged since the last look, copied out and never torn.
 
-The logging thread stores a row before the counter that covers it, and the writer frees a record's memory
-only after it has counted it as finished. So a copy is whole if the record was not finished *after* it
-was made; that is asked once more for every copy, and the writer never knows that anybody looks.
+The logging thread stores a row before the counter that covers it, and before it lays a record over another
+one, it says that this one is gone. So a copy is whole if the record was not gone *after* it was made; that
+is asked once more for every copy, and the writer never knows that anybody looks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recorder.ring.record import ROWS, Record
 
 
 class Overtaken(Exception):  # noqa: N818  it is no error: what is missing stands in the file
-    """The writer was done with a record, and reused its memory, before its rows were copied."""
+    """The writer used a record's memory again before its rows were copied."""
 
 
 class PieceTable:
@@ -87,7 +87,7 @@ class Follower:
             record = self._record or self.ring.record(self.seq)
             # Before the counters: what is sealed gets no more rows.
             sealed = record.sealed
-            tables, taken = self._copied(record)
+            tables, taken = self._copied(record) if self._grew(record) else ({}, self._taken)
         except (DamagedError, ValueError, IndexError, KeyError, TypeError):
             self._check()
             raise
@@ -99,8 +99,11 @@ class Follower:
         return (Piece(record, tables) if record.kind == ROWS or fresh else None), sealed
 
     def _check(self) -> None:
-        if self.ring.finished > self.seq:
+        if self.ring.gone > self.seq:
             raise Overtaken
+
+    def _grew(self, record: Record) -> bool:
+        return any(view.count > self._taken.get(name, 0) for name, view in record.tables.items())
 
     def _copied(self, record: Record) -> tuple[dict[str, PieceTable], dict[str, int]]:
         main = record.tables.get(MAIN)

@@ -4,6 +4,7 @@
 
     page 0      <8sIIQ  magic, version, process id, arena bytes
                 24 <Q   published records      32 <Q  finished records      40 <Q  dropped steps
+                48 <Q   1 + records whose place was used again; 0: as many as are finished, at most
                 64, 96  two slots <QQQI: sequence, offset, length and CRC-32 of the writer's state
                 128 <d  started (Unix time)    136     host name
                 200 <Q  bytes at the arena's end that count what was dropped, see ``drops.py``
@@ -15,6 +16,9 @@
 The logging thread publishes a record by storing the count of published ones; the writer finishes
 records by storing its state in the slot that is not in use and then the count of finished ones.
 Both are single stores, so a kill at any instant leaves the one state or the other.
+
+Finished records stay as they are until their memory is used again, which goes round in a part of the arena:
+who reads along may copy them for a while.
 """
 
 from __future__ import annotations
@@ -45,8 +49,10 @@ _VERSION = 1
 _PAGE = 4096
 _ENTRIES = 4096
 _ARENA = _PAGE + 8 * _ENTRIES
-_HEAD, _DONE, _DROPPED, _STARTED, _HOST, _COUNTING, _BOOT = 24, 32, 40, 128, 136, 200, 208
+_HEAD, _DONE, _DROPPED, _GONE, _STARTED, _HOST, _COUNTING, _BOOT = 24, 32, 40, 48, 128, 136, 200, 208
 _SLOTS = (64, 96)
+_LAP = 4
+"""One of so many parts of the arena is gone round in as long as that is enough."""
 _HEADER = struct.Struct("<8sIIQ")
 _SLOT = struct.Struct("<QQQI")
 
@@ -64,6 +70,9 @@ class Ring:
         self._words: NDArray[np.uint64] = self._bytes[:_PAGE].view(np.uint64)
         self._directory: NDArray[np.uint64] = self._bytes[_PAGE:_ARENA].view(np.uint64)
         self._position = 0
+        self._lap = 1
+        self._laid: deque[tuple[int, int]] = deque()
+        """Number and beginning of each record that is intact, as if every lap had an arena of its own."""
         self._pages = Pages(descriptor, self._map, _ARENA, _ARENA + self.arena_bytes)
         self._flying: deque[tuple[int, int]] = deque()
         self._records: dict[int, Record] = {}
@@ -149,6 +158,12 @@ class Ring:
         return int(self._words[_DONE // 8])
 
     @property
+    def gone(self) -> int:
+        """Records whose memory may be in use again: a copy is whole if its record is none *after* it."""
+        count = int(self._words[_GONE // 8])
+        return count - 1 if count else self.finished
+
+    @property
     def dropped(self) -> int:
         """Steps that were dropped because the ring was full."""
         return int(self._words[_DROPPED // 8])
@@ -173,6 +188,7 @@ class Ring:
         if offset is None:
             return None
         seq = self.published
+        self._lay(seq, offset, length)
         self._pages.prepare(_ARENA + offset + length)
         memory = self._bytes[_ARENA + offset : _ARENA + offset + length]
         record = Record.create(memory, kind, seq, described)
@@ -240,18 +256,33 @@ class Ring:
         flying = self._flying
         while flying and flying[0][0] < finished:
             self._records.pop(flying.popleft()[0], None)
+        position = self._position
+        # Not to the front at once, although its memory is warmer: who reads along has a lap's time.
+        within = position + length <= self.arena_bytes // _LAP
         if not flying:
-            return 0 if length <= self.arena_bytes else None
+            return position if within else 0 if length <= self.arena_bytes else None
         if len(flying) >= _ENTRIES - 1:
             return None
-        tail, position = flying[0][1], self._position
+        tail = flying[0][1]
         if position > tail:
-            # Back to the front as soon as there is room: memory that is warm stays warm, and what a fast
-            # writer never needs is never touched.
+            if within:
+                return position
+            # Back to the front where there is room: what a fast writer never needs is never touched.
             if tail > length:
                 return 0
             return position if self.arena_bytes - position >= length else None
         return position if tail - position > length else None
+
+    def _lay(self, seq: int, offset: int, length: int) -> None:
+        """Say which records this one takes the place of, before anything of it is stored there."""
+        laid = self._laid
+        if offset < self._position:
+            self._lap += 1
+        start = self._lap * self.arena_bytes + offset
+        while laid and (laid[0][1] < start + length - self.arena_bytes or laid[0][0] <= seq - _ENTRIES):
+            laid.popleft()
+        laid.append((seq, start))
+        self._words[_GONE // 8] = laid[0][0] + 1
 
     def _write_state(self, state: bytes, place: int) -> None:
         start = _ARENA + self._span + place
