@@ -32,7 +32,8 @@ from recorder.h5.living import (
     waiting_in,
 )
 
-_PATIENCE, _PAUSE = 10.0, 0.002
+_PATIENCE, _PAUSE = 60.0, 0.002
+"""Seconds: on a busy machine short episodes may end faster than a reader gets its turn, for a while."""
 
 
 class Following:

@@ -27,7 +27,7 @@ from recorder.h5.reading.rows import read_rows
 from recorder.h5.untrusted import open_untrusted
 
 T = TypeVar("T")
-PATIENCE = 2.0
+PATIENCE = 10.0
 """Seconds for which a reader tries again while a writer is at work."""
 MISREADINGS = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What h5py raises from a file that is damaged, or that changes under the reader."""

@@ -23,7 +23,7 @@ from recorder.errors import FlightrecError
 from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
 from recorder.h5.lock import is_held
 from recorder.h5.reading.guard import BROKEN
-from recorder.h5.summary import PATIENCE, patiently
+from recorder.h5.summary import patiently
 from recorder.h5.untrusted import open_untrusted
 from recorder.h5.verify.finding import Finding, Tally
 from recorder.h5.verify.look import Look
@@ -31,6 +31,8 @@ from recorder.h5.verify.look import Look
 __all__ = ["Finding", "Tally", "verify"]
 
 _WRONG: tuple[type[Exception], ...] = (*BROKEN, FlightrecError, MemoryError)
+_PATIENCE = 4.0
+"""Seconds for which a part of a living file is looked at again, before what was found is told."""
 
 
 def verify(
@@ -86,7 +88,7 @@ def _once(file: h5py.File, raw: BinaryIO, look: Look, unit: str) -> Iterator[tup
 
 def _again(path: Path, raw: BinaryIO, look: Look, unit: str) -> Iterator[tuple[int, Finding | None]]:
     """As :func:`_once`, until nothing is found or patience is at its end."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             with open_untrusted(path) as file:
