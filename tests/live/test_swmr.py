@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from recorder import DataExporter, StandardDataExporter
 from recorder.h5.chunking import Chunking
+from recorder.h5.file import open_snapshot
 from recorder.h5.repair import repair
 from recorder.h5.streams.column import Column
+from recorder.h5.streams.pace import Pace, tick_of
 from recorder.h5.streams.tail import Tail
 from recorder.h5.verify import verify
 from tests.comparing import assert_same, contents
@@ -201,26 +203,117 @@ with DataExporter("run", sys.argv[1], enable_swmr=True, flush_interval=0.05) as 
     assert len(lines) > 3
 
 
-def test_chunks_have_the_rows_of_a_few_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow stream gets small chunks; a fast one, or one that comes late, as large ones as without."""
-    now = [0.0]
-    monkeypatch.setattr("recorder.h5.streams.tail.time", SimpleNamespace(monotonic=lambda: now[0]))
-    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=1.0) as exporter:
+class Clock:
+    """A clock that tests move, and what they log at its times; the recorder looks when it is due."""
+
+    EVERY = 1e6
+    """Seconds, none of which pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self._looked = 0.0
+        monkeypatch.setattr("recorder.h5.streams.pace.time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def wait(self, exporter: DataExporter, share: float) -> None:
+        """Let this share of ``flush_interval`` pass."""
+        self.now += share * self.EVERY
+        if self.now - self._looked >= tick_of(self.EVERY):
+            self._looked = self.now
+            exporter._call_in()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_chunks_have_the_rows_that_may_wait(tmp_path: Path, clock: Clock) -> None:
+    """A slow stream gets small chunks, a fast one, and timesteps, as large ones as without."""
+    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=clock.EVERY) as exporter:
         rows = {}
-        for episode, second in enumerate((1.0, 1e-3)):
+        for rate in (1, 10, 1_000, 100_000):
             exporter.start_episode()
-            for step in range(1_000):
+            for step in range(max(30, 2 * rate)):
+                clock.wait(exporter, 1 / rate)
                 exporter.log(step, behavior={"x": 0.5})
-            now[0] += second
-            exporter.flush()
-            exporter.log(1_000, behavior={"x": 0.5, "late": 1})
-            now[0] += second / 1_000
-            exporter.flush()
-            with h5py.File(exporter.h5_path) as file:
-                group = file[f"episodes/episode_000{episode}/behavior"]
-                rows[episode] = [group[name].chunks[0] for name in ("x", "late")]
+            with open_snapshot(exporter.h5_path) as file:
+                group = file["episodes"][f"episode_{exporter.episode_count - 1:04d}"]["behavior"]
+                rows[rate] = group["x"].chunks[0]
+                assert group["timesteps"].chunks == (10_000,)
             exporter.end_episode(success=True)
-    assert rows == {0: [2_000, 2_000], 1: [10_000, 10_000]}
+    assert rows == {1: 128, 10: pytest.approx(7, abs=1), 1_000: pytest.approx(700, abs=70), 100_000: 10_000}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 60), st.sampled_from([0.001, 0.02, 0.1, 0.3, 2.0]), st.booleans()),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_rows_are_in_time(clock: Clock, segments: list[tuple[int, float, bool]]) -> None:
+    """Whatever the rate, and how it changes: at each call all rows are there that are old enough by then."""
+    with tempfile.TemporaryDirectory() as folder:
+        options: Any = {"enable_swmr": True, "flush_interval": clock.EVERY, "chunk_size": 40}
+        with DataExporter("run", Path(folder), 1, **options) as exporter:
+            exporter.start_episode()
+            times: list[float] = []
+            for count, pause, noisy in segments:
+                for _ in range(count):
+                    clock.wait(exporter, pause)
+                    # Looks come with calls: what was logged before the last one that found it due is there.
+                    now, step = clock.now, len(times)
+                    x = float(np.sin(step * 12.9898) * 43758.5453 % 1.0) if noisy else 0.0
+                    exporter.log(step, behavior={"x": x}, reward=x)
+                    times.append(now)
+                    old = sum(1 for at in times[:-1] if at <= now - clock.EVERY)
+                    if not old:
+                        continue
+                    with open_snapshot(exporter.h5_path) as file:
+                        episode = file["episodes/episode_0000"]
+                        assert len(episode["behavior/x"]) >= old
+                        assert len(episode["behavior/timesteps"]) >= old
+                        assert episode["rewards/lengths"][:].sum() >= old
+                        assert np.array_equal(episode["behavior/timesteps"][:old], np.arange(old))
+
+
+@pytest.mark.parametrize(("rate", "most"), [(100, 1.35), (1_000, 1.2), (10_000, 1.2)])
+def test_it_takes_little_more_than_without(tmp_path: Path, clock: Clock, rate: int, most: float) -> None:
+    """Data as of a simulation: new spikes and noise in every step."""
+    sizes = []
+    for options in ({}, {"enable_swmr": True, "flush_interval": clock.EVERY}):
+        rng = np.random.default_rng(0)
+        with DataExporter("run", tmp_path, 10, **options) as exporter:  # type: ignore[arg-type]
+            exporter.start_episode()
+            for step in range(30_000):
+                clock.wait(exporter, 1 / rate)
+                exporter.log(
+                    step,
+                    neural_state={"v": rng.standard_normal(10) - 65},
+                    spikes=rng.random(100) < 0.02,
+                    behavior={"x": rng.standard_normal()},
+                    reward=float(step % 50 == 0),
+                )
+            exporter.end_episode(success=True)
+        sizes.append(exporter.h5_path.stat().st_size)
+    assert sizes[1] < most * sizes[0]
+
+
+def test_what_comes_as_foretold_is_stored_once(tmp_path: Path, clock: Clock) -> None:
+    """Thousands of timesteps are shown at hundreds of looks, and their chunk stays where it is."""
+    places = set()
+    with DataExporter("run", tmp_path, enable_swmr=True, flush_interval=clock.EVERY) as exporter:
+        exporter.start_episode()
+        for step in range(3_000):
+            clock.wait(exporter, 0.1)
+            exporter.log(5 + 3 * step, behavior={"x": np.sin(step)})
+            if step % 100 == 99:
+                with open_snapshot(exporter.h5_path) as file:
+                    steps = file["episodes/episode_0000/behavior/timesteps"]
+                    assert step - 12 < len(steps) <= step + 1
+                    assert np.array_equal(steps[:], 5 + 3 * np.arange(len(steps)))
+                    places.add(steps.id.get_chunk_info(0).byte_offset)
+    assert len(places) == 1
 
 
 @pytest.mark.parametrize("durability", ["process", "fsync"])
@@ -232,6 +325,7 @@ def test_chunks_of_one_size_are_not_mixed_up(tmp_path: Path, durability: str) ->
     real = Tail.clashes
     options: Any = {"enable_swmr": True, "flush_interval": 1e6, "chunk_size": chunk, "durability": durability}
     with (
+        mock.patch.object(Pace, "chunk_rows", return_value=chunk),
         mock.patch.object(
             Tail, "clashes", lambda self, size: clashes.append(real(self, size)) or clashes[-1]
         ),
@@ -283,4 +377,7 @@ def test_filters_of_hdf5_show_whole_chunks(tmp_path: Path) -> None:
         for step in range(120):
             exporter.log(step, behavior={"x": float(step)})
             exporter.flush()
-        assert np.array_equal(seen(exporter.h5_path)["behavior/x"], np.arange(100.0))
+            with open_snapshot(exporter.h5_path) as file:
+                x = file["episodes/episode_0000/behavior/x"]
+                assert np.array_equal(x[:], np.arange((step + 1) // x.chunks[0] * x.chunks[0]))
+                assert x.chunks[0] <= 50
