@@ -6,9 +6,7 @@
 A writer in a process of its own logs the time of each call; a reader in another one follows it and
 subtracts. That at several rates, from ten steps a second to as many as it can. Then the writer's rate alone,
 and beside readers of which one follows, one was stopped and one opens the recording anew all the time: on
-as many processors as there are, they compete with it for these, and with nothing else. And what it takes
-in the file that tools which know HDF5 alone see everything with ``enable_swmr=True``, by the number of rows
-that are logged from one look to the next, which is the rate times ``flush_interval``.
+as many processors as there are, they compete with it for these, and with nothing else.
 """
 
 from __future__ import annotations
@@ -35,25 +33,18 @@ RATES = (10, 100, 1_000, 10_000, 0)
 SECONDS = 5.0
 STEPS = 2_000_000
 NEURONS = 100
-ROWS_A_LOOK = (10, 100, 1_000, 10_000)
-SIZE_RATE, SIZE_STEPS = 5_000, 40_000
-"""Steps a second, and steps, where sizes are compared; the interval follows from the rows of a look."""
 READERS = ("none", "follows", "stopped", "opens anew")
 
 
-def write(folder: str, rate: int, steps: int, interval: float = 1.0) -> None:
-    """Log so many steps, each with the time of its call; prints the steps a second of the loop.
-
-    An ``interval`` of 0 is for a recording without ``enable_swmr``.
-    """
+def write(folder: str, rate: int, steps: int) -> None:
+    """Log so many steps, each with the time of its call; prints the steps a second of the loop."""
     from recorder import DataExporter
 
     rng = np.random.default_rng(0)
     spikes = list(rng.random((1000, NEURONS)) < 0.02)
     v = rng.normal(size=NEURONS)
     now = time.monotonic
-    options: dict[str, Any] = {"enable_swmr": True, "flush_interval": interval} if interval else {}
-    with DataExporter("live", folder, **options) as exporter:
+    with DataExporter("live", folder, enable_swmr=True) as exporter:
         exporter.start_episode()
         log = exporter.log
         input()  # the reader is there
@@ -156,17 +147,6 @@ def beside(readers: str, steps: int, scratch: str | None) -> float:
     return reached
 
 
-def bytes_a_step(rows: int, steps: int, scratch: str | None) -> float:
-    """Bytes of the file, where so many rows come between two looks; 0 without ``enable_swmr``."""
-    with tempfile.TemporaryDirectory(prefix="flightrec-live-", dir=scratch) as folder:
-        writer = _start("write", folder, SIZE_RATE if rows else 0, steps, rows / SIZE_RATE)
-        _begin(writer)
-        _line(writer)
-        writer.wait()
-        (path,) = Path(folder).glob("*/experiment_data.h5")
-        return path.stat().st_size / steps
-
-
 def main() -> None:
     """Parse, measure, print, save."""
     parser = argparse.ArgumentParser(
@@ -183,26 +163,19 @@ def main() -> None:
     if arguments.do:
         what, *rest = arguments.do
         {
-            "write": lambda: write(rest[0], int(rest[1]), int(rest[2]), *map(float, rest[3:])),
+            "write": lambda: write(rest[0], int(rest[1]), int(rest[2])),
             "read": lambda: read(rest[0]),
             "reopen": lambda: reopen(rest[0]),
         }[what]()
         return
     if arguments.quick:
         arguments.seconds, arguments.steps, arguments.repeats = 0.5, 100_000, 1
-    size_steps = SIZE_STEPS // (20 if arguments.quick else 1)
     before = environment(arguments.scratch)
     lags: dict[str, Any] = {}
     rates: dict[str, list[float]] = {name: [] for name in READERS}
-    sizes: dict[str, float] = {}
-    with tqdm(
-        total=len(RATES) + 1 + len(ROWS_A_LOOK) + arguments.repeats * len(READERS), unit="run", disable=None
-    ) as bar:
+    with tqdm(total=len(RATES) + arguments.repeats * len(READERS), unit="run", disable=None) as bar:
         for rate in RATES:
             lags[str(rate or "full")] = lag(rate, arguments.seconds, arguments.steps, arguments.scratch)
-            bar.update()
-        for rows in (0, *ROWS_A_LOOK):
-            sizes[str(rows or "off")] = bytes_a_step(rows, size_steps, arguments.scratch)
             bar.update()
         for turn in range(arguments.repeats):
             for name in READERS if turn % 2 == 0 else READERS[::-1]:
@@ -218,11 +191,8 @@ def main() -> None:
         pairs = zip(found, rates["none"], strict=True)
         beside_alone[name] = summary([one / alone for one, alone in pairs])
         print(f"{name:>20}{summary(found)['median']:>14,.0f}{beside_alone[name]['median']:>10.1%}")
-    print(f"\n{'rows a look':>20}{'bytes/step':>14}{'of off':>10}")
-    for name, size in sizes.items():
-        print(f"{name:>20}{size:>14.1f}{size / sizes['off']:>10.2f}")
     record = {"environment": before, "seconds": arguments.seconds, "steps": arguments.steps, "lag": lags}
-    record |= {"rates": rates, "of_alone": beside_alone, "bytes_a_step": sizes}
+    record |= {"rates": rates, "of_alone": beside_alone}
     saved = save("live-quick" if arguments.quick else "live", record, arguments.output)
     print(f"\nsaved {saved}")
 

@@ -149,7 +149,9 @@ class Writer:
             while self.ring.finished < self._sealed and self._error is None and self._thread is not None:
                 self._state.wait(1.0)
         self.check()
-        if self._sink.hides:
+        with self.busy:
+            hides = self._sink.hides
+        if hides:
             self._ask(_Showing())
 
     def close(self) -> None:

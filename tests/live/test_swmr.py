@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from recorder.h5.file import open_snapshot
 from recorder.h5.repair import repair
 from recorder.h5.streams.column import Column
 from recorder.h5.streams.pace import Pace, tick_of
-from recorder.h5.streams.tail import Tail
+from recorder.h5.streams.tail import Tail, foretold, same_bytes
 from recorder.h5.verify import verify
 from tests.comparing import assert_same, contents
 from tests.killed import as_killed
@@ -71,8 +72,10 @@ np.savez(sys.argv[2], **found)
             return {name.replace(".", "/"): found[name] for name in found.files}
 
 
-def test_everything_is_in_the_file_after_a_flush(tmp_path: Path) -> None:
-    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=1e6) as exporter:
+@pytest.mark.parametrize("threaded", [False, True])
+def test_everything_is_in_the_file_after_a_flush(tmp_path: Path, threaded: bool) -> None:
+    options: Any = {"enable_swmr": True, "flush_interval": 1e6, "async_write": threaded}
+    with DataExporter("run", tmp_path, 1, **options) as exporter:
         exporter.start_episode()
         for step in range(1, 400):
             exporter.log(**call(step, late=step > 250))
@@ -314,6 +317,84 @@ def test_what_comes_as_foretold_is_stored_once(tmp_path: Path, clock: Clock) -> 
                     assert np.array_equal(steps[:], 5 + 3 * np.arange(len(steps)))
                     places.add(steps.id.get_chunk_info(0).byte_offset)
     assert len(places) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "then"),
+    [
+        (np.array([3, 5, 7]), [9, 11]),
+        (np.array([250, 253], np.uint8), [0, 3]),
+        (np.array([2**63 - 1 - 4, 2**63 - 1 - 2]), [2**63 - 1, -(2**63) + 1]),
+        (np.array([7], np.int32), [7, 7]),
+        (np.array([1.0, 2.0]), [2.0, 2.0]),
+        (np.array([False, True]), [True, True]),
+        (np.array([[1, 2], [3, 4]]), [[3, 4], [3, 4]]),
+    ],
+)
+def test_what_is_foretold(rows: np.ndarray[Any, Any], then: list[Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = foretold(rows, len(rows) + 2)
+    assert whole.dtype == rows.dtype
+    assert np.array_equal(whole[: len(rows)], rows)
+    assert np.array_equal(whole[len(rows) :], then)
+
+
+def test_rows_are_compared_by_their_bits() -> None:
+    assert same_bytes(np.array([np.nan, 1.0]), np.array([np.nan, 1.0]))
+    assert not same_bytes(np.array([0.0]), np.array([-0.0]))
+    assert not same_bytes(np.array([0.0]), np.array([0.0, 0.0]))
+
+
+def test_a_reader_that_refreshes_sees_no_wrong_row(tmp_path: Path) -> None:
+    """Rows that come as foretold, and rows that do not, at every size of a look; the reader never waits."""
+    script = """
+import h5py, sys, numpy as np
+def close(x): return np.sin(x * 12.9898) * 43758.5453 % 1.0
+looks = 0
+with h5py.File(sys.argv[1], "r", swmr=True) as f:
+    group = f["episodes/episode_0000/behavior"]
+    columns = [group[name] for name in ("timesteps", "noise", "count", "still")]
+    print("ready", flush=True)
+    while True:
+        for column in columns:
+            column.refresh()
+        rows = min(map(len, columns))
+        steps, noise, count, still = (column[:rows] for column in columns)
+        looks += 1
+        row = np.arange(rows)
+        assert np.array_equal(steps, row + row // 97 * 1000)
+        assert np.array_equal(noise, close(row))
+        assert np.array_equal(count, row * 3 - row // 41)
+        assert np.array_equal(still, row // 53 * 0.5)
+        if rows >= int(sys.argv[2]):
+            break
+print(looks, flush=True)
+"""
+    rows, rng = 6_000, np.random.default_rng(5)
+    options: Any = {"enable_swmr": True, "flush_interval": 1e6, "chunk_size": 500}
+    with DataExporter("run", tmp_path, **options) as exporter:
+        exporter.start_episode()
+        reader = None
+        shown = 0
+        for row in range(rows):
+            values = {
+                "noise": np.sin(row * 12.9898) * 43758.5453 % 1.0,
+                "count": row * 3 - row // 41,
+                "still": row // 53 * 0.5,
+            }
+            exporter.log(row + row // 97 * 1000, behavior=values)
+            if row >= shown or row == rows - 1:
+                exporter.flush()
+                shown = row + int(rng.integers(1, 2 ** int(rng.integers(1, 9))))
+            if reader is None and row == 20:
+                command = [sys.executable, "-c", script, str(exporter.h5_path), str(rows)]
+                reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                assert reader.stdout is not None
+                assert reader.stdout.readline() == "ready\n"
+        assert reader is not None
+        assert int(reader.communicate()[0]) > 0
+        assert reader.returncode == 0
 
 
 @pytest.mark.parametrize("durability", ["process", "fsync"])
