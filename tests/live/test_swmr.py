@@ -267,7 +267,8 @@ def test_rows_are_in_time(clock: Clock, segments: list[tuple[int, float, bool]])
                     # Looks come with calls: what was logged before the last one that found it due is there.
                     now, step = clock.now, len(times)
                     x = float(np.sin(step * 12.9898) * 43758.5453 % 1.0) if noisy else 0.0
-                    exporter.log(step, behavior={"x": x}, reward=x)
+                    gap = {"n": step} if step % 23 < 20 else {}
+                    exporter.log(step, behavior={"x": x, **gap}, reward=x)
                     times.append(now)
                     old = sum(1 for at in times[:-1] if at <= now - clock.EVERY)
                     if not old:
@@ -277,6 +278,11 @@ def test_rows_are_in_time(clock: Clock, segments: list[tuple[int, float, bool]])
                         assert len(episode["behavior/x"]) >= old
                         assert len(episode["behavior/timesteps"]) >= old
                         assert episode["rewards/lengths"][:].sum() >= old
+                        n = episode["behavior/n"]
+                        whole = [step for step in range(old) if step % 23 < 20]
+                        own = episode["behavior"][n.attrs["timesteps"]]
+                        assert np.array_equal(n[: len(whole)], whole)
+                        assert np.array_equal(own[: len(whole)], whole)
                         assert np.array_equal(episode["behavior/timesteps"][:old], np.arange(old))
 
 

@@ -113,6 +113,8 @@ class Column:
         other._pending, other.waiting = list(self._pending), self.waiting - self._taken
         if self.exists and self.stored:
             other.source, other.committed = self.path, self.stored
+        # Readers may have seen its rows in the other dataset: here they are late.
+        other._since, other._looked = -math.inf, other.rows
         return other
 
     def create(self, episode: h5py.Group, chunking: Chunking, counter: int, *, final: bool) -> None:
