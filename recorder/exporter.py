@@ -55,7 +55,7 @@ class DataExporter(Recording):
     enable_swmr : bool, default False
         Have what was logged in the file at most ``flush_interval`` seconds later, for tools that read it by
         HDF5 alone (``h5py.File(path, "r", swmr=True)`` and ``refresh()``); with ``compression`` other than
-        gzip and None, whole chunks. It costs space: see note 20 of the format. Readers of flightrec need it
+        gzip and None, whole chunks. It costs space: see note 22 of the format. Readers of flightrec need it
         not, and any can open the file in any case.
     async_write : bool, default False
         Encode and write on a thread of its own, which has the whole ring to catch up when the disk stalls.
