@@ -14,9 +14,7 @@ began to and was stopped, opens the recording anew all the time, or only compute
 so what it costs is its share of the processors, and no reader's doing. The processor time that the writer
 itself takes for a step tells whether there is more. Alone and beside alternate within a second, because the
 speed of a machine that others use as well changes from one run to the next.
-
-And what it takes in the file that tools which know HDF5 alone see everything with ``enable_swmr=True``, by
-the number of rows that are logged from one look to the next, which is the rate times ``flush_interval``.
+What ``enable_swmr=True`` takes in the file is told by ``shown.py``.
 """
 
 from __future__ import annotations
@@ -37,9 +35,6 @@ RATES = (10, 100, 1_000, 10_000, 0)
 """Steps a second; 0 is as many as it can."""
 SECONDS = 5.0
 STEPS = 10_000_000
-ROWS_A_LOOK = (10, 100, 1_000, 10_000)
-SIZE_RATE, SIZE_STEPS = 5_000, 40_000
-"""Steps a second, and steps, where sizes are compared; the interval follows from the rows of a look."""
 
 
 def _start(what: str, *arguments: object) -> subprocess.Popen[str]:
@@ -71,16 +66,6 @@ def _both(scratch: str | None, write: tuple[object, ...], reader: tuple[str, ...
     return found
 
 
-def bytes_a_step(rows: int, steps: int, scratch: str | None) -> float:
-    """Bytes of the file, where so many rows come between two looks; 0 without ``enable_swmr``."""
-    with tempfile.TemporaryDirectory(prefix="flightrec-live-", dir=scratch) as folder:
-        writer = _start("write", folder, SIZE_RATE if rows else 0, steps, rows / SIZE_RATE)
-        _begin(writer)
-        writer.wait()
-        (path,) = Path(folder).glob("*/experiment_data.h5")
-        return path.stat().st_size / steps
-
-
 def main() -> None:
     """Parse, measure, print, save."""
     parser = argparse.ArgumentParser(
@@ -95,14 +80,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seconds, arguments.steps, arguments.repeats = 0.5, 3_000_000, 1
-    size_steps = SIZE_STEPS // (20 if arguments.quick else 1)
     before = environment(arguments.scratch)
     lags: dict[str, dict[str, Any]] = {"enable_swmr": {}, "without": {}}
     beside: dict[str, list[dict[str, float]]] = {name: [] for name in READERS}
-    sizes: dict[str, float] = {}
     scratch = arguments.scratch
     with tqdm(
-        total=2 * len(RATES) + 1 + len(ROWS_A_LOOK) + arguments.repeats * len(READERS),
+        total=2 * len(RATES) + arguments.repeats * len(READERS),
         unit="run",
         disable=None,
     ) as bar:
@@ -111,9 +94,6 @@ def main() -> None:
             for how, interval in (("enable_swmr", 1), ("without", 0)):
                 lags[how][str(rate or "full")] = _both(scratch, (rate, steps, interval), ("read",))
                 bar.update()
-        for rows in (0, *ROWS_A_LOOK):
-            sizes[str(rows or "off")] = bytes_a_step(rows, size_steps, arguments.scratch)
-            bar.update()
         for _ in range(arguments.repeats):
             for name, runs in beside.items():
                 runs.append(_both(scratch, (0, arguments.steps, 1), ("alternate", name)))
@@ -137,11 +117,8 @@ def main() -> None:
             + "".join(f"{x['median']:>9.1%} {x['min']:>4.0%}-{x['max']:>4.0%}" for x in (rate, cpu))
             + f"{one['processors_of_reader']['median']:>10.2f}"
         )
-    print(f"\n{'rows a look':>20}{'bytes/step':>14}{'of off':>10}")
-    for name, size in sizes.items():
-        print(f"{name:>20}{size:>14.1f}{size / sizes['off']:>10.2f}")
     record = {"environment": before, "seconds": arguments.seconds, "steps": arguments.steps, "lag": lags}
-    record |= {"beside": summaries, "bytes_a_step": sizes}
+    record |= {"beside": summaries}
     saved = save("live-quick" if arguments.quick else "live", record, arguments.output)
     print(f"\nsaved {saved}")
 

@@ -36,7 +36,7 @@ def rewards(path: Path) -> Iterator[tuple[str, int, float]]:
     """Of the last episode its name, how many rewards there are, and their sum, as they come."""
     while True:
         quiet(path)
-        with contextlib.suppress(OSError, RuntimeError):  # it changed while it was read
+        with contextlib.suppress(OSError, RuntimeError, KeyError):  # it changed while it was read
             with h5py.File(path, "r", swmr=True) as file:
                 running = file.attrs["status"] == "running"
                 name = max(file["episodes"], key=lambda name: int(name.rpartition("_")[2]), default=None)

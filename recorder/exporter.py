@@ -18,6 +18,7 @@ from recorder.h5.file import create, open_snapshot
 from recorder.h5.lock import RecordingLock
 from recorder.h5.sink import Sink
 from recorder.h5.skeleton import finish
+from recorder.h5.streams.pace import EARLY, Pace, tick_of
 from recorder.h5.tree import put_encoded
 from recorder.handle import Episode
 from recorder.hotpath import front
@@ -31,9 +32,6 @@ from recorder.ringbatch import log_batch
 from recorder.saving import Change
 from recorder.steplog import StepLog
 from recorder.writer import Writer
-
-_EARLY = 0.75
-"""Of ``flush_interval``, for a look at what was logged."""
 
 
 class DataExporter(Recording):
@@ -57,7 +55,7 @@ class DataExporter(Recording):
     enable_swmr : bool, default False
         Have what was logged in the file at most ``flush_interval`` seconds later, for tools that read it by
         HDF5 alone (``h5py.File(path, "r", swmr=True)`` and ``refresh()``); with ``compression`` other than
-        gzip and None, whole chunks. It costs space: see note 20 of the format. Readers of flightrec need it
+        gzip and None, whole chunks. It costs space: see note 22 of the format. Readers of flightrec need it
         not, and any can open the file in any case.
     async_write : bool, default False
         Encode and write on a thread of its own, which has the whole ring to catch up when the disk stalls.
@@ -152,8 +150,11 @@ class DataExporter(Recording):
             create(self.h5_path, self._initialise, sync=options.durability == FSYNC)
             ring = self.h5_path.with_name(self.h5_path.name + RING_SUFFIX)
             self._ring = Ring.create(ring, options.ring_bytes)
-            every = options.flush_interval if options.enable_swmr else None
-            sink = Sink(self.h5_path, chunking, show_every=every, sync=options.durability == FSYNC)
+            sync, every, tick = options.durability == FSYNC, options.flush_interval, None
+            if sync or options.enable_swmr:
+                tick = EARLY * every if sync else tick_of(every)
+            pace = Pace(every, tick) if options.enable_swmr and tick is not None else None
+            sink = Sink(self.h5_path, chunking, pace=pace, sync=sync)
         except BaseException:
             self._lock.release()
             # The folder was made for this recording, and nothing was logged into it.
@@ -164,8 +165,7 @@ class DataExporter(Recording):
             sink,
             threaded=options.async_write,
             on_full=options.on_full,
-            # A row that comes right after a look waits for the next one, and that for the next call.
-            tick=_EARLY * options.flush_interval if options.enable_swmr or sink.sync else None,
+            tick=tick,
         )
         self._writer.on_attention = self._call_in
         process.opened(self)

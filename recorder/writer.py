@@ -45,7 +45,7 @@ class Writer:
         self._sealed = self._begun = self._held = 0
         self._error: BaseException | None = None
         self._closing = False
-        self._requests: list[_Request] = []
+        self._requests: list[_Request | _Showing] = []
         self.busy: Any = threading.RLock()
         """Held while HDF5 is at work; a fork waits for it, so that no child inherits a file half changed."""
         self._tick = tick
@@ -122,10 +122,16 @@ class Writer:
         request = _Request(change)
         if self._thread is None:
             self._write_inline()
+        self._ask(request)
+        if request.error is not None:
+            raise request.error
+
+    def _ask(self, request: _Request | _Showing) -> None:
+        if self._thread is None:
             try:
                 with deferred(), self.busy:
                     request.run(self._sink)
-            except OSError as error:
+            except (OSError, RuntimeError) as error:
                 self._fail(error)
         else:
             with self._state:
@@ -134,17 +140,19 @@ class Writer:
                 while not request.done and self._error is None:
                     self._state.wait(1.0)
         self.check()
-        if request.error is not None:
-            raise request.error
 
     def drain(self) -> None:
-        """Have everything that was sealed in the file, or waiting for its chunk to fill."""
+        """Have everything that was sealed in the file, or waiting for its chunk to fill and shown."""
         if self._thread is None:
             self._write_inline()
         with self._state:
             while self.ring.finished < self._sealed and self._error is None and self._thread is not None:
                 self._state.wait(1.0)
         self.check()
+        with self.busy:
+            hides = self._sink.hides
+        if hides:
+            self._ask(_Showing())
 
     def close(self) -> None:
         """Write everything that was sealed and let go of the file.
@@ -303,4 +311,16 @@ class _Request:
             raise
         except Exception as error:
             self.error = error
+        self.done = True
+
+
+class _Showing:
+    """Readers shall see what waits, on its way to the writer's thread."""
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def run(self, sink: Sink) -> None:
+        """Show it."""
+        sink.show()
         self.done = True

@@ -26,12 +26,12 @@ from recorder.h5.image import MOST_DATASETS, Image
 from recorder.h5.skeleton import create_episode, first_attributes, last_attributes, put_contents
 from recorder.h5.streams.clock import restored
 from recorder.h5.streams.column import Column
+from recorder.h5.streams.pace import Pace
 from recorder.h5.streams.part import Part
 from recorder.h5.streams.rewards import RewardPart
 from recorder.h5.streams.rows import Rows
 from recorder.h5.streams.spikes import SpikePart
 from recorder.h5.streams.tables import EventPart, WeightPart
-from recorder.h5.streams.tail import Pace
 from recorder.h5.streams.timed import TimedPart
 from recorder.h5.template import Template
 from recorder.ring.record import Logged
@@ -126,6 +126,31 @@ class EpisodeWriter:
         for column in self._columns():
             column.end()
 
+    def look(self, *, hurry: bool = False) -> None:
+        """Decide what is shown of what fills no chunk, before that is encoded; with ``hurry`` all of it."""
+        if self.pace is None or self.end is not None:
+            return
+        more = self._open_rows()
+        columns = list(self._columns())
+        ahead = self.chunking.outside
+
+        def look(column: Column, hurry: bool) -> None:
+            assert self.pace is not None
+            column.look(self.pace, len(more.get(id(column), ())), ahead=ahead, hurry=hurry)
+
+        for column in columns:
+            look(column, hurry)
+        if any(c.stale or c.source or (c.wanted and not c.exists and c.rows) for c in columns):
+            # The file's structure changes anyway: then all there is of it, and only once.
+            for column in columns:
+                if not (column.exists or column.wanted):
+                    look(column, hurry=True)
+
+    @property
+    def hides(self) -> bool:
+        """Whether rows wait that are not shown."""
+        return self.pace is not None and any(column.hides for column in self._columns())
+
     def encode(self) -> None:
         """Begin to encode what is to be appended, by threads where there are any; nothing is fed until it is.
 
@@ -137,8 +162,6 @@ class EpisodeWriter:
 
     def _encode(self, columns: Iterable[Column]) -> None:
         for column in columns:
-            if self.pace is not None and column.fresh and self.end is None:
-                column.chunk_rows = self.pace.chunk_rows(column.waiting, column.chunk_rows)
             column.encode(self.chunking, final=self.end is not None)
         deflate.start()
 
@@ -246,7 +269,7 @@ class EpisodeWriter:
         if self.pace is None:
             return []
         more = self._open_rows()
-        return [c for c in self._columns() if c.exists and c.show(self.chunking, more.get(id(c)))]
+        return [c for c in self._columns() if c.exists and c.due and c.show(self.chunking, more.get(id(c)))]
 
     def _open_rows(self) -> dict[int, NDArray[Any]]:
         return {id(column): rows for part in self.parts.values() for column, rows in part.open_rows()}
@@ -257,7 +280,8 @@ class EpisodeWriter:
         if self.end is not None:
             return missing
         more = self._open_rows() if self.pace is not None and missing else {}
-        return [column for column in missing if column.rows or id(column) in more]
+        there = [column for column in missing if column.rows or id(column) in more]
+        return there if self.pace is None else [column for column in there if column.wanted]
 
     def detach(self) -> None:
         """Let go of the file."""

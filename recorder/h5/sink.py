@@ -21,7 +21,7 @@ from recorder.h5.episode import EpisodeWriter
 from recorder.h5.image import Image
 from recorder.h5.live import LiveFile
 from recorder.h5.seal import worth_it
-from recorder.h5.streams.tail import Pace
+from recorder.h5.streams.pace import Pace
 from recorder.h5.template import Template
 from recorder.h5.transaction import transaction
 from recorder.ring.record import END, ROWS, START, Logged, Record
@@ -50,17 +50,17 @@ class Sink:
         The recording's file, which exists.
     chunking : Chunking
         How streams are compressed.
-    show_every : float or None
-        Seconds after which readers shall see rows that fill no chunk yet; None where they need not.
+    pace : Pace or None
+        By when readers shall see rows that fill no chunk yet; None where they need not.
     sync : bool
         ``durability="fsync"``: what :meth:`apply` returned for survives a power cut.
     """
 
     def __init__(
-        self, path: Path, chunking: Chunking, *, show_every: float | None = None, sync: bool = False
+        self, path: Path, chunking: Chunking, *, pace: Pace | None = None, sync: bool = False
     ) -> None:
         self.path, self.chunking, self.sync = path, chunking, sync
-        self._pace = None if show_every is None else Pace(show_every)
+        self._pace = pace
         self.episode: EpisodeWriter | None = None
         self._batches: deque[_Batch] = deque()
         self._upto = 0
@@ -85,14 +85,37 @@ class Sink:
             assert batch.episode is not None
             batch.state = batch.episode.hold()
         ended, self.episode = feed(records, self.episode, self.chunking)
+        if self._pace is not None:
+            self._pace.look()
         if self.episode is not None:
             self.episode.pace = self._pace
+            self.episode.look()
         for episode in (*ended, *([] if self.episode is None else [self.episode])):
             episode.encode()
-        if self._pace is not None:
-            self._pace.looked()
         self._upto = records[-1].seq + 1
         self._batches.append(_Batch(ended, self.episode, self._can_stream(ended)))
+
+    @property
+    def hides(self) -> bool:
+        """Whether anything waits that readers do not see and shall see."""
+        return self.episode is not None and self.episode.hides
+
+    def show(self) -> None:
+        """Have readers see all that was applied, where they shall, whether it is due or not.
+
+        Raises
+        ------
+        OSError, RuntimeError
+            As :meth:`end`.
+        """
+        assert not self._batches
+        if self.episode is None or not self.episode.hides:
+            return
+        self.episode.look(hurry=True)
+        self.episode.encode()
+        # The state that is known stays true: what is shown still waits.
+        self._batches.append(_Batch([], self.episode, self._can_stream([])))
+        self.end()
 
     def admits(self, records: Iterable[Record]) -> bool:
         """Whether these may be begun although what was begun before has not ended.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,11 @@ from hypothesis import strategies as st
 
 from recorder import DataExporter, StandardDataExporter
 from recorder.h5.chunking import Chunking
+from recorder.h5.file import open_snapshot
 from recorder.h5.repair import repair
 from recorder.h5.streams.column import Column
-from recorder.h5.streams.tail import Tail
+from recorder.h5.streams.pace import Pace, tick_of
+from recorder.h5.streams.tail import Tail, foretold, same_bytes
 from recorder.h5.verify import verify
 from tests.comparing import assert_same, contents
 from tests.killed import as_killed
@@ -69,8 +72,10 @@ np.savez(sys.argv[2], **found)
             return {name.replace(".", "/"): found[name] for name in found.files}
 
 
-def test_everything_is_in_the_file_after_a_flush(tmp_path: Path) -> None:
-    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=1e6) as exporter:
+@pytest.mark.parametrize("threaded", [False, True])
+def test_everything_is_in_the_file_after_a_flush(tmp_path: Path, threaded: bool) -> None:
+    options: Any = {"enable_swmr": True, "flush_interval": 1e6, "async_write": threaded}
+    with DataExporter("run", tmp_path, 1, **options) as exporter:
         exporter.start_episode()
         for step in range(1, 400):
             exporter.log(**call(step, late=step > 250))
@@ -201,26 +206,201 @@ with DataExporter("run", sys.argv[1], enable_swmr=True, flush_interval=0.05) as 
     assert len(lines) > 3
 
 
-def test_chunks_have_the_rows_of_a_few_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow stream gets small chunks; a fast one, or one that comes late, as large ones as without."""
-    now = [0.0]
-    monkeypatch.setattr("recorder.h5.streams.tail.time", SimpleNamespace(monotonic=lambda: now[0]))
-    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=1.0) as exporter:
+class Clock:
+    """A clock that tests move, and what they log at its times; the recorder looks when it is due."""
+
+    EVERY = 1e6
+    """Seconds, none of which pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self._looked = 0.0
+        monkeypatch.setattr("recorder.h5.streams.pace.time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def wait(self, exporter: DataExporter, share: float) -> None:
+        """Let this share of ``flush_interval`` pass."""
+        self.now += share * self.EVERY
+        if self.now - self._looked >= tick_of(self.EVERY):
+            self._looked = self.now
+            exporter._call_in()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_chunks_have_the_rows_that_may_wait(tmp_path: Path, clock: Clock) -> None:
+    """A slow stream gets small chunks, a fast one, and timesteps, as large ones as without."""
+    with DataExporter("run", tmp_path, 1, enable_swmr=True, flush_interval=clock.EVERY) as exporter:
         rows = {}
-        for episode, second in enumerate((1.0, 1e-3)):
+        for rate in (1, 10, 1_000, 100_000):
             exporter.start_episode()
-            for step in range(1_000):
+            for step in range(max(30, 2 * rate)):
+                clock.wait(exporter, 1 / rate)
                 exporter.log(step, behavior={"x": 0.5})
-            now[0] += second
-            exporter.flush()
-            exporter.log(1_000, behavior={"x": 0.5, "late": 1})
-            now[0] += second / 1_000
-            exporter.flush()
-            with h5py.File(exporter.h5_path) as file:
-                group = file[f"episodes/episode_000{episode}/behavior"]
-                rows[episode] = [group[name].chunks[0] for name in ("x", "late")]
+            with open_snapshot(exporter.h5_path) as file:
+                group = file["episodes"][f"episode_{exporter.episode_count - 1:04d}"]["behavior"]
+                rows[rate] = group["x"].chunks[0]
+                assert group["timesteps"].chunks == (10_000,)
             exporter.end_episode(success=True)
-    assert rows == {0: [2_000, 2_000], 1: [10_000, 10_000]}
+    assert rows == {1: 128, 10: pytest.approx(7, abs=1), 1_000: pytest.approx(700, abs=70), 100_000: 10_000}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 60), st.sampled_from([0.001, 0.02, 0.1, 0.3, 2.0]), st.booleans()),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_rows_are_in_time(clock: Clock, segments: list[tuple[int, float, bool]]) -> None:
+    """Whatever the rate, and how it changes: at each call all rows are there that are old enough by then."""
+    with tempfile.TemporaryDirectory() as folder:
+        options: Any = {"enable_swmr": True, "flush_interval": clock.EVERY, "chunk_size": 40}
+        with DataExporter("run", Path(folder), 1, **options) as exporter:
+            exporter.start_episode()
+            times: list[float] = []
+            for count, pause, noisy in segments:
+                for _ in range(count):
+                    clock.wait(exporter, pause)
+                    # Looks come with calls: what was logged before the last one that found it due is there.
+                    now, step = clock.now, len(times)
+                    x = float(np.sin(step * 12.9898) * 43758.5453 % 1.0) if noisy else 0.0
+                    gap = {"n": step} if step % 23 < 20 else {}
+                    exporter.log(step, behavior={"x": x, **gap}, reward=x)
+                    times.append(now)
+                    old = sum(1 for at in times[:-1] if at <= now - clock.EVERY)
+                    if not old:
+                        continue
+                    with open_snapshot(exporter.h5_path) as file:
+                        episode = file["episodes/episode_0000"]
+                        assert len(episode["behavior/x"]) >= old
+                        assert len(episode["behavior/timesteps"]) >= old
+                        assert episode["rewards/lengths"][:].sum() >= old
+                        n = episode["behavior/n"]
+                        whole = [step for step in range(old) if step % 23 < 20]
+                        own = episode["behavior"][n.attrs["timesteps"]]
+                        assert np.array_equal(n[: len(whole)], whole)
+                        assert np.array_equal(own[: len(whole)], whole)
+                        assert np.array_equal(episode["behavior/timesteps"][:old], np.arange(old))
+
+
+@pytest.mark.parametrize(("rate", "most"), [(100, 1.35), (1_000, 1.2), (10_000, 1.2)])
+def test_it_takes_little_more_than_without(tmp_path: Path, clock: Clock, rate: int, most: float) -> None:
+    """Data as of a simulation: new spikes and noise in every step."""
+    sizes = []
+    for options in ({}, {"enable_swmr": True, "flush_interval": clock.EVERY}):
+        rng = np.random.default_rng(0)
+        with DataExporter("run", tmp_path, 10, **options) as exporter:  # type: ignore[arg-type]
+            exporter.start_episode()
+            for step in range(30_000):
+                clock.wait(exporter, 1 / rate)
+                exporter.log(
+                    step,
+                    neural_state={"v": rng.standard_normal(10) - 65},
+                    spikes=rng.random(100) < 0.02,
+                    behavior={"x": rng.standard_normal()},
+                    reward=float(step % 50 == 0),
+                )
+            exporter.end_episode(success=True)
+        sizes.append(exporter.h5_path.stat().st_size)
+    assert sizes[1] < most * sizes[0]
+
+
+def test_what_comes_as_foretold_is_stored_once(tmp_path: Path, clock: Clock) -> None:
+    """Thousands of timesteps are shown at hundreds of looks, and their chunk stays where it is."""
+    places = set()
+    with DataExporter("run", tmp_path, enable_swmr=True, flush_interval=clock.EVERY) as exporter:
+        exporter.start_episode()
+        for step in range(3_000):
+            clock.wait(exporter, 0.1)
+            exporter.log(5 + 3 * step, behavior={"x": np.sin(step)})
+            if step % 100 == 99:
+                with open_snapshot(exporter.h5_path) as file:
+                    steps = file["episodes/episode_0000/behavior/timesteps"]
+                    assert step - 12 < len(steps) <= step + 1
+                    assert np.array_equal(steps[:], 5 + 3 * np.arange(len(steps)))
+                    places.add(steps.id.get_chunk_info(0).byte_offset)
+    assert len(places) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "then"),
+    [
+        (np.array([3, 5, 7]), [9, 11]),
+        (np.array([250, 253], np.uint8), [0, 3]),
+        (np.array([2**63 - 1 - 4, 2**63 - 1 - 2]), [2**63 - 1, -(2**63) + 1]),
+        (np.array([7], np.int32), [7, 7]),
+        (np.array([1.0, 2.0]), [2.0, 2.0]),
+        (np.array([False, True]), [True, True]),
+        (np.array([[1, 2], [3, 4]]), [[3, 4], [3, 4]]),
+    ],
+)
+def test_what_is_foretold(rows: np.ndarray[Any, Any], then: list[Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = foretold(rows, len(rows) + 2)
+    assert whole.dtype == rows.dtype
+    assert np.array_equal(whole[: len(rows)], rows)
+    assert np.array_equal(whole[len(rows) :], then)
+
+
+def test_rows_are_compared_by_their_bits() -> None:
+    assert same_bytes(np.array([np.nan, 1.0]), np.array([np.nan, 1.0]))
+    assert not same_bytes(np.array([0.0]), np.array([-0.0]))
+    assert not same_bytes(np.array([0.0]), np.array([0.0, 0.0]))
+
+
+def test_a_reader_that_refreshes_sees_no_wrong_row(tmp_path: Path) -> None:
+    """Rows that come as foretold, and rows that do not, at every size of a look; the reader never waits."""
+    script = """
+import h5py, sys, numpy as np
+def close(x): return np.sin(x * 12.9898) * 43758.5453 % 1.0
+looks = 0
+with h5py.File(sys.argv[1], "r", swmr=True) as f:
+    group = f["episodes/episode_0000/behavior"]
+    columns = [group[name] for name in ("timesteps", "noise", "count", "still")]
+    print("ready", flush=True)
+    while True:
+        for column in columns:
+            column.refresh()
+        rows = min(map(len, columns))
+        steps, noise, count, still = (column[:rows] for column in columns)
+        looks += 1
+        row = np.arange(rows)
+        assert np.array_equal(steps, row + row // 97 * 1000)
+        assert np.array_equal(noise, close(row))
+        assert np.array_equal(count, row * 3 - row // 41)
+        assert np.array_equal(still, row // 53 * 0.5)
+        if rows >= int(sys.argv[2]):
+            break
+print(looks, flush=True)
+"""
+    rows, rng = 6_000, np.random.default_rng(5)
+    options: Any = {"enable_swmr": True, "flush_interval": 1e6, "chunk_size": 500}
+    with DataExporter("run", tmp_path, **options) as exporter:
+        exporter.start_episode()
+        reader = None
+        shown = 0
+        for row in range(rows):
+            values = {
+                "noise": np.sin(row * 12.9898) * 43758.5453 % 1.0,
+                "count": row * 3 - row // 41,
+                "still": row // 53 * 0.5,
+            }
+            exporter.log(row + row // 97 * 1000, behavior=values)
+            if row >= shown or row == rows - 1:
+                exporter.flush()
+                shown = row + int(rng.integers(1, 2 ** int(rng.integers(1, 9))))
+            if reader is None and row == 20:
+                command = [sys.executable, "-c", script, str(exporter.h5_path), str(rows)]
+                reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                assert reader.stdout is not None
+                assert reader.stdout.readline() == "ready\n"
+        assert reader is not None
+        assert int(reader.communicate()[0]) > 0
+        assert reader.returncode == 0
 
 
 @pytest.mark.parametrize("durability", ["process", "fsync"])
@@ -232,6 +412,7 @@ def test_chunks_of_one_size_are_not_mixed_up(tmp_path: Path, durability: str) ->
     real = Tail.clashes
     options: Any = {"enable_swmr": True, "flush_interval": 1e6, "chunk_size": chunk, "durability": durability}
     with (
+        mock.patch.object(Pace, "chunk_rows", return_value=chunk),
         mock.patch.object(
             Tail, "clashes", lambda self, size: clashes.append(real(self, size)) or clashes[-1]
         ),
@@ -283,4 +464,7 @@ def test_filters_of_hdf5_show_whole_chunks(tmp_path: Path) -> None:
         for step in range(120):
             exporter.log(step, behavior={"x": float(step)})
             exporter.flush()
-        assert np.array_equal(seen(exporter.h5_path)["behavior/x"], np.arange(100.0))
+            with open_snapshot(exporter.h5_path) as file:
+                x = file["episodes/episode_0000/behavior/x"]
+                assert np.array_equal(x[:], np.arange((step + 1) // x.chunks[0] * x.chunks[0]))
+                assert x.chunks[0] <= 50

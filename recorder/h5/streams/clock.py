@@ -36,6 +36,12 @@ class ClockColumn(Column):
             for name, value in self._course.attributes().items():
                 self.set_attribute(name, value)
 
+    @property
+    def foreseen(self) -> bool:
+        """Whether they count evenly so far."""
+        steps = np.diff(self.waiting_rows())
+        return bool((steps == steps[:1]).all())
+
     def fork(self, path: str) -> Self:
         """As :meth:`Column.fork`."""
         other = super().fork(path)

@@ -19,6 +19,7 @@ from recorder.format.rounding import rounded
 from recorder.h5 import make
 from recorder.h5.chunking import Chunking
 from recorder.h5.image import Image
+from recorder.h5.streams.pace import Pace
 from recorder.h5.streams.tail import Tail
 from recorder.h5.template import LARGEST, Template
 
@@ -52,6 +53,14 @@ class Column:
         self.stale = False
         """Whether an attribute changed after the dataset was created."""
         self.tail = Tail()
+        self.due = False
+        """Whether what fills no chunk is to be in the file with the next look."""
+        self.wanted = True
+        """Whether the dataset is to be there, whatever is in it."""
+        self._since: float | None = None
+        """When no row had been logged yet that waits and is not shown."""
+        self._looked = 0
+        """Rows at the last look, those included that may still have changed."""
         self._pending: list[NDArray[Any]] = []
         self._encoded: deque[tuple[int, Callable[[], Stored] | NDArray[Any]]] = deque()
         """Rows of each chunk that was taken from what waits, and the chunk, or how to wait for it."""
@@ -104,6 +113,8 @@ class Column:
         other._pending, other.waiting = list(self._pending), self.waiting - self._taken
         if self.exists and self.stored:
             other.source, other.committed = self.path, self.stored
+        # Readers may have seen its rows in the other dataset: here they are late.
+        other._since, other._looked = -math.inf, other.rows
         return other
 
     def create(self, episode: h5py.Group, chunking: Chunking, counter: int, *, final: bool) -> None:
@@ -192,15 +203,56 @@ class Column:
                 h5py.Dataset(dataset)[self.committed : self.committed + rows] = made
             else:
                 data, mask = made()
-                if self.tail.clashes(len(data)):
-                    whole = np.ascontiguousarray(joined(self._shown, self.chunk_rows))
-                    data, mask = whole.reshape(-1).view(np.uint8), UNFILTERED
-                dataset.write_direct_chunk((self.committed,) + (0,) * len(self.shape), data, mask)
+                if not self._is_there(rows):
+                    if self.tail.clashes(len(data)):
+                        whole = np.ascontiguousarray(joined(self._shown, self.chunk_rows))
+                        data, mask = whole.reshape(-1).view(np.uint8), UNFILTERED
+                    dataset.write_direct_chunk((self.committed,) + (0,) * len(self.shape), data, mask)
                 self.tail, self._shown = Tail(), []
             self._encoded.popleft()
             self.committed += rows
             self.waiting -= rows
         return True
+
+    def look(self, pace: Pace, more: int, *, ahead: bool, hurry: bool = False) -> None:
+        """Decide whether what fills no chunk can wait; before it is encoded, and with ``hurry`` it cannot.
+
+        ``more`` rows after it may still change; ``ahead`` says that what is foreseen can be stored.
+        """
+        rows, before = self.rows + more, self._looked
+        self._looked = rows
+        self._wait_since(pace, rows, more, before)
+        self.due = hurry or self._is_due(pace)
+        if not (self.fresh and rows):
+            self.wanted = True
+            return
+        self.wanted = self.due or rows >= self.chunk_rows
+        if self.wanted and self._since is not None and not (ahead and self.foreseen):
+            self.chunk_rows = pace.chunk_rows(rows, self.row_bytes, self.chunk_rows, self._since)
+            # Some of them fill chunks of that size, and the rest may be newer.
+            self._wait_since(pace, rows, more, before)
+            self.due = hurry or self._is_due(pace)
+
+    def _wait_since(self, pace: Pace, rows: int, more: int, before: int) -> None:
+        whole = (self.waiting - self._taken) // self.chunk_rows * self.chunk_rows
+        first = max(self.stored + whole, self.visible - more)
+        if rows <= first:
+            self._since = None
+        elif self._since is None or first >= before:
+            self._since = pace.before
+
+    def _is_due(self, pace: Pace) -> bool:
+        return self._since is not None and pace.due(self._since)
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether rows to come are known well enough to be stored ahead; only timesteps are."""
+        return False
+
+    @property
+    def hides(self) -> bool:
+        """Whether rows wait that are not shown."""
+        return self._since is not None
 
     def show(self, chunking: Chunking, more: NDArray[Any] | None = None) -> bool:
         """Store what waits as well, in a chunk that is replaced once it is full. True if anything was new.
@@ -216,6 +268,7 @@ class Column:
         if len(rows) > self.chunk_rows:
             return False
         assert self._dataset is not None
+        self._since = None
         shown = self._rounded(rows)
         return self.tail.store(self._dataset, self.committed, shown, self.chunk_rows, chunking)
 
@@ -277,6 +330,9 @@ class Column:
     @property
     def _taken(self) -> int:
         return sum(rows for rows, _ in self._encoded)
+
+    def _is_there(self, rows: int) -> bool:
+        return bool(self._shown) and self.tail.holds(joined(self._shown, rows))
 
     def _take(self, rows: int) -> list[NDArray[Any]]:
         parts: list[NDArray[Any]] = []
