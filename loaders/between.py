@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from loaders.events import Event
 from loaders.original_streams import iter_original_events, original_weight_columns
+from loaders.stream import StreamOwner
 from recorder.format.clock import Clock, Rows, row_span
-from recorder.format.layout import TIMESTEPS
+from recorder.format.layout import EVENTS, TIMESTEPS
 from recorder.h5.source import StoredEpisode, event_clock, iter_events, weight_clock, weight_columns
 
 
@@ -32,6 +33,23 @@ def events_between(
         return events
     wanted = set((rows - first).tolist())
     return (event for number, event in enumerate(events) if number in wanted)
+
+
+def newest_events(episode: StreamOwner, start: int, stop: int, most: int, most_bytes: int) -> Iterator[Event]:
+    """The last events between two timesteps: so many, or fewer whose data have no more than so many bytes."""
+    return iter(
+        episode._recording.steady(lambda: list(_newest(episode._stored(), start, stop, most, most_bytes)))
+    )
+
+
+def _newest(stored: StoredEpisode, start: int, stop: int, most: int, most_bytes: int) -> Iterator[Event]:
+    rows = Clock().rows() if stored.original else event_clock(stored).rows(start, stop)
+    if not isinstance(rows, slice) or stored.original or rows.stop <= rows.start:
+        return events_between(stored, start, stop, most)
+    first = max(rows.start, rows.stop - most)
+    ends = stored.read(f"{EVENTS}/ends", first, rows.stop).astype(np.int64)
+    few = len(ends) - int(np.searchsorted(ends, ends[-1:] - most_bytes, side="right")[0])
+    return iter_events(stored, rows.stop - max(1, few), rows.stop)
 
 
 def weights_between(stored: StoredEpisode, start: int | None, stop: int | None) -> dict[str, NDArray[Any]]:

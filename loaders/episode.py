@@ -14,7 +14,7 @@ from loaders.between import events_between, weights_between
 from loaders.documents import episode_attributes, stored_tree
 from loaders.select import Neurons
 from loaders.steady import steady
-from loaders.stream import StreamData, StreamGroup, read_group, stream_keys
+from loaders.stream import StreamData, StreamGroup, read_group, stream_clock, stream_keys
 from recorder.errors import ReadError
 from recorder.format.clock import Clock, row_span
 from recorder.format.layout import (
@@ -112,7 +112,10 @@ class EpisodeData:
 
     @steady
     def span(self) -> tuple[int, int] | None:
-        """``(start, stop)`` of the timesteps at which anything was logged; None where nothing was."""
+        """``(start, stop)`` of the timesteps at which anything was logged; None where nothing was.
+
+        The original system's files do not say it of events and weight changes.
+        """
         spans = [clock.span() for clock in self._clocks().values() if len(clock)]
         return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
@@ -396,7 +399,7 @@ class EpisodeData:
 
     def _clocks(self) -> dict[str, Clock]:
         stored = self._stored()
-        clocks = {name: stored.clock(stored.clock_path(name)) for name in self.streams}
+        clocks = {name: stream_clock(stored, name) for name in self.streams}
         if (fired := self._spikes()) is not None:
             clocks[SPIKES] = fired.clock()
         if (rewards := self._rewards()) is not None:

@@ -35,14 +35,15 @@ def find_recording(path: str | os.PathLike[str]) -> Path:
 def recordings(folder: Path) -> Iterator[Path]:
     """The HDF5 files of all recordings at or below ``folder``, in the order of their paths.
 
-    A recording's own folder is not searched further, and links to folders are not followed.
+    A recording's own folder is not searched further, links to folders are not followed, and folders that
+    may not be read are left out.
     """
-    if (folder / DATA_FILE).is_file():
-        yield folder / DATA_FILE
-        return
     try:
+        if (folder / DATA_FILE).is_file():
+            yield folder / DATA_FILE
+            return
         below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
-    except (PermissionError, FileNotFoundError):
+    except OSError:  # another's, or gone
         return
     for entry in below:
         if not entry.name.startswith("."):

@@ -195,6 +195,12 @@ def read_group(
     return found
 
 
+def stream_clock(stored: StoredEpisode, path: str) -> Clock:
+    """The timesteps of those rows of a stream that have a value and a timestep."""
+    clock, rows = stored.clock(stored.clock_path(path)), _rows(stored, path)
+    return clock if len(clock) <= rows else Clock.of([clock.values(slice(0, rows))])
+
+
 def _pick(clock: Clock, count: int, rows: slice, timesteps: tuple[int | None, int | None] | None) -> Rows:
     if timesteps is not None:
         return _within(clock.rows(*timesteps), count)

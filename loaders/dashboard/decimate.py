@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,32 +66,44 @@ def band(timesteps: NDArray[np.int64], values: Floats, grid: Grid) -> Band:
     return Band(mean, low, high, counts)
 
 
-def firing(
-    spike_timesteps: NDArray[np.int64], row_timesteps: NDArray[np.int64], n_neurons: int, grid: Grid
-) -> Floats:
-    """The share of neurons that fire in a step, by bin ``(bins,)``; NaN where nothing was logged."""
-    rows = np.bincount(grid.bin_of(row_timesteps), minlength=grid.bins)
-    spikes = np.bincount(grid.bin_of(spike_timesteps), minlength=grid.bins)
-    share = np.full(grid.bins, np.nan)
-    np.divide(spikes, rows * float(n_neurons), out=share, where=rows > 0)
-    return share
+class SpikeCounts:
+    """How often neurons fire, by bin and by groups of neighbouring neurons, of spikes that come in parts.
+
+    Parameters
+    ----------
+    groups : int
+        At most so many.
+    """
+
+    def __init__(self, grid: Grid, n_neurons: int, groups: int) -> None:
+        self._grid, self._neurons, self._groups = grid, n_neurons, min(groups, n_neurons)
+        self._cells = np.zeros(self._groups * grid.bins, np.int64)
+        self._rows = np.zeros(grid.bins, np.int64)
+        self.spikes = 0
+
+    def add(
+        self, timesteps: NDArray[np.int64], neurons: NDArray[np.int64], row_timesteps: NDArray[np.int64]
+    ) -> None:
+        """Spikes ``(spikes,)`` of some rows ``(rows,)``, silent ones included."""
+        group = neurons * self._groups // self._neurons
+        cells = group * self._grid.bins + self._grid.bin_of(timesteps)
+        self._cells += np.bincount(cells, minlength=len(self._cells))
+        self._rows += np.bincount(self._grid.bin_of(row_timesteps), minlength=self._grid.bins)
+        self.spikes += len(timesteps)
+
+    def rate(self) -> Floats:
+        """The share of neurons that fire in a step, by bin ``(bins,)``; NaN where nothing was logged."""
+        spikes = self._cells.reshape(self._groups, -1).sum(axis=0)
+        return _shares(spikes, self._rows * float(self._neurons))
+
+    def image(self) -> NDArray[np.float32]:
+        """The same of each group, ``(groups, bins)``."""
+        width = np.bincount(np.arange(self._neurons) * self._groups // self._neurons)
+        chances = width[:, None] * self._rows.astype(np.float64)
+        return _shares(self._cells.reshape(self._groups, -1), chances).astype(np.float32)
 
 
-def image(
-    spike_timesteps: NDArray[np.int64],
-    neurons: NDArray[np.int64],
-    row_timesteps: NDArray[np.int64],
-    n_neurons: int,
-    grid: Grid,
-    most: int,
-) -> NDArray[np.float32]:
-    """As :func:`firing` for groups of neighbouring neurons, at most so many: ``(groups, bins)``."""
-    groups = min(most, n_neurons)
-    group = neurons * groups // n_neurons
-    cells = np.bincount(group * grid.bins + grid.bin_of(spike_timesteps), minlength=groups * grid.bins)
-    width = np.bincount(np.arange(n_neurons) * groups // n_neurons, minlength=groups)
-    rows = np.bincount(grid.bin_of(row_timesteps), minlength=grid.bins)
-    chances = width[:, None] * rows.astype(np.float64)
-    shares = np.full((groups, grid.bins), np.nan)
-    np.divide(cells.reshape(groups, -1), chances, out=shares, where=chances > 0)
-    return shares.astype(np.float32)
+def _shares(counts: NDArray[np.int64], chances: NDArray[Any]) -> Floats:
+    shares = np.full(counts.shape, np.nan)
+    np.divide(counts, chances, out=shares, where=chances > 0)
+    return shares

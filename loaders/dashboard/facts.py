@@ -37,7 +37,7 @@ def neurons_of(text: str, count: int | None) -> tuple[int, ...]:
     found: list[int] = []
     for part in text.replace(";", ",").split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.strip().isdigit()):
+        if not first.strip().isdecimal() or (dash and not last.strip().isdecimal()):
             continue
         low = int(first)
         found += range(low, min(int(last) if dash else low, low + MOST_NEURONS) + 1)

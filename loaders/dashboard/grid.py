@@ -33,13 +33,17 @@ class Grid:
     whole: bool
 
     @classmethod
-    def over(cls, start: int, stop: int, allowed: int) -> Self:
-        """Of the window ``start <= timestep < stop``, of which so many timesteps may be read."""
+    def over(cls, start: int, stop: int, allowed: int, interval: int = 1) -> Self:
+        """Of the window ``start <= timestep < stop``, of which so many timesteps may be read.
+
+        What is sampled has a row in so many timesteps: at least as many are read together.
+        """
         steps = max(1, stop - start)
         if steps <= max(allowed, SAMPLED_BINS):
             return cls(_edges(start, steps, min(BINS, steps)), ((start, start + steps),), True)
-        edges = _edges(start, steps, SAMPLED_BINS)
-        each = max(1, allowed // SAMPLED_BINS)
+        bins = max(1, min(SAMPLED_BINS, allowed // interval))
+        edges = _edges(start, steps, bins)
+        each = max(interval, allowed // bins)
         starts = np.ceil(edges[:-1]).astype(np.int64).tolist()
         ends = np.ceil(edges[1:]).astype(np.int64).tolist()
         return cls(edges, tuple((a, min(a + each, b)) for a, b in zip(starts, ends, strict=True)), False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from loaders.find import find_recording, recordings
@@ -17,6 +18,10 @@ MOST = 500
 """The newest ones; of more a list is no help."""
 _EVERY = 5.0
 """Seconds between two looks at the folder, and at recordings that run."""
+_SOON = 1.0
+"""As long as it is empty."""
+_MODESTY = 30
+"""A recording is looked at again at the earliest after so many times as long as it took."""
 _AT_ONCE = 0.3
 """Seconds for which summaries are read in one look; what is left follows in the next ones."""
 
@@ -48,19 +53,26 @@ class Library:
             raise FileNotFoundError(2, "No such file or directory", str(path))
         self.path = path
         self._known: dict[Path, tuple[tuple[int, int], float, Entry]] = {}
+        """Of each file what it was when it was looked at, and when it may be again."""
         self._files: list[Path] = []
-        self._looked = 0.0
+        self._looked = -math.inf
+        self.hidden = 0
+        """Older recordings that are not in the list."""
+
+    def look_again(self) -> None:
+        """Have the next list know what is new."""
+        self._looked = -math.inf
 
     def entries(self) -> list[Entry]:
         """The newest recordings, those that changed last first."""
         now = time.monotonic()
-        if not self._files or now - self._looked > _EVERY:
+        if now - self._looked > (_EVERY if self._files else _SOON):
             self._files, self._looked = self._found(), now
         entries = []
         for file in self._files:
             try:
                 entries.append(self._entry(file, read=time.monotonic() - now < _AT_ONCE))
-            except FileNotFoundError:
+            except OSError:
                 continue
         return sorted(entries, key=lambda entry: entry.changed, reverse=True)
 
@@ -71,27 +83,29 @@ class Library:
         for file in recordings(self.path):
             try:
                 found[file] = file.stat().st_mtime
-            except FileNotFoundError:
+            except OSError:
                 continue
         if not found:
             try:
                 return [find_recording(self.path)]
-            except FileNotFoundError:
+            except OSError:
                 return []
-        return list(islice(sorted(found, key=found.__getitem__, reverse=True), MOST))
+        self.hidden = max(0, len(found) - MOST)
+        return sorted(found, key=found.__getitem__, reverse=True)[:MOST]
 
     def _entry(self, file: Path, *, read: bool) -> Entry:
         facts = file.stat()
         stamp = facts.st_mtime_ns, facts.st_size
-        before, when, entry = self._known.get(file, (None, 0.0, None))
+        before, due, entry = self._known.get(file, (None, 0.0, None))
         now = time.monotonic()
         # A writer that dies changes nothing of its files.
         running = entry is not None and (entry.state == RUNNING or is_written(file))
         stale = stamp != before or running
-        if entry is not None and not (stale and now - when > _EVERY):
+        if entry is not None and not (stale and now > due and read):
             return entry
         inside = file.parent != self.path and file.parent.is_relative_to(self.path)
         name = str(file.parent.relative_to(self.path)) if inside else file.resolve().parent.name
+        name = os.fsencode(name).decode(errors="replace")
         state, episodes, steps = "", 0, 0
         if read:
             try:
@@ -101,5 +115,7 @@ class Library:
                 state = "unreadable"
         entry = Entry(name, file, state, episodes, steps, facts.st_mtime, facts.st_size)
         if read:
-            self._known[file] = stamp, now, entry
+            then = time.monotonic()
+            # Of many episodes it takes a while, and shall not take more than a part of the time.
+            self._known[file] = stamp, then + max(_EVERY, _MODESTY * (then - now)), entry
         return entry

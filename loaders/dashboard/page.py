@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from panel.theme.fast import Fast
 
 from loaders.dashboard.facts import facts, neurons_of, written
 from loaders.dashboard.library import Entry, Library
-from loaders.dashboard.picture import Choice
+from loaders.dashboard.picture import Choice, Picture
 from loaders.dashboard.plots import Plots, WriterPlot
 from loaders.dashboard.view import Seen, View, Wish
 from recorder.format.layout import BEHAVIOR, NEURAL
@@ -33,6 +34,7 @@ class Page:
     """One browser's view of a library."""
 
     def __init__(self, library: Library, chosen: str | None = None) -> None:
+        self._library = library
         self._view, self._plots, self._writer = View(library), Plots(), WriterPlot()
         self._path: Path | None = None
         self._asked = chosen
@@ -43,7 +45,10 @@ class Page:
         self._settled = False
         """Whether streams were proposed for this recording."""
         self._window: tuple[int, int] | None = None
+        self._drawn: tuple[Path | None, int | None] | None = None
+        """Whose picture is shown."""
         self._counts: dict[str, int] = {}
+        library.look_again()
         # A table that is filled while the browser still builds it may stay empty.
         self._make_widgets(_rows(library.entries()))
 
@@ -59,13 +64,14 @@ class Page:
             text_align={"steps": "right"},
             name="recordings",
         )
+        self.remark = pn.pane.HTML("", sizing_mode="stretch_width")
         self.facts = pn.pane.HTML("", sizing_mode="stretch_width")
         self.follow = pn.widgets.Toggle(name="Pause", value=True, button_type="primary", width=110)
         self.width = pn.widgets.Select(
             name="timesteps shown", options=list(WIDTHS), value="10,000", width=130
         )
         self.newest = pn.widgets.Checkbox(name="newest episode", value=True, margin=(28, 5, 0, 5))
-        self.episode = pn.widgets.IntInput(name="episode", value=0, width=110)
+        self.episode = pn.widgets.IntInput(name="episode", value=0, start=0, end=0, width=110)
         self.position = pn.widgets.EditableIntSlider(
             name="from timestep", start=0, end=1, value=0, sizing_mode="stretch_width"
         )
@@ -93,7 +99,7 @@ class Page:
         page = pn.template.FastListTemplate(
             title="flightrec",
             font="system-ui, sans-serif",
-            sidebar=[self.table],
+            sidebar=[self.table, self.remark],
             sidebar_width=380,
             main=[pn.Column(self.facts, controls, choice, *plots, writer, sizing_mode="stretch_width")],
             main_layout=None,
@@ -112,24 +118,23 @@ class Page:
         if session is None or not session.connection_count:
             return
         self._busy, self._due = True, False
+        begun = loop.time()
         try:
-            begun = loop.time()
             seen = await asyncio.to_thread(self._view.look, self._wish())
             self._show(seen)
         except Exception as error:
             # The server's log has all of it.
             self.facts.object = facts(Seen(problem=f"{type(error).__name__}: {error}"), following=True)
             raise
-        else:
-            self._rest = loop.time() + min(2.0, _MODESTY * (loop.time() - begun))
         finally:
+            self._rest = loop.time() + _MODESTY * (loop.time() - begun)
             self._busy = False
 
     def _wish(self) -> Wish:
         count = None if self.stream.value is None else self._counts.get(self.stream.value)
         return Wish(
             self._path,
-            None if self.newest.value else self.episode.value,
+            None if self.newest.value and self.follow.value else self.episode.value,
             None if self.follow.value else self._window,
             WIDTHS[self.width.value],
             Choice(self.stream.value, neurons_of(self.neurons.value, count), tuple(self.behavior.value)),
@@ -145,10 +150,15 @@ class Page:
             self.follow.visible = seen.status is None or seen.status.alive or not self.follow.value
             self._offer(seen)
             self._writer.show(self._view.history)
+            here = self._path, seen.episode
             if seen.picture is not None:
                 self._plots.show(seen.picture, self.stream.value)
-                if self.follow.value:
+                if self.follow.value or self._window is None:
                     self._frame(seen.picture.window)
+            elif not (seen.problem and self._drawn and self._drawn[0] == self._path):
+                # What cannot be read for a moment stays; of another recording or episode nothing does.
+                self._plots.show(Picture((0, 1)), None)
+            self._drawn = here if seen.picture is not None else self._drawn
         finally:
             self._setting = False
         if not self._settled and seen.streams:
@@ -159,9 +169,16 @@ class Page:
         shown = _rows(entries)
         if not shown.equals(self.table.value):
             self.table.value = shown
-        if self._path is None and entries:
+        if self._asked in self._paths:
+            self._choose(self._asked)
+            self._asked = None
+        elif self._path is None and entries:
             running = next((entry.name for entry in entries if entry.state == "running"), entries[0].name)
-            self._choose(self._asked if self._asked in self._paths else running)
+            self._choose(running)
+        older = self._library.hidden
+        self.remark.object = f"{older:,} older recordings are not in this list" if older else ""
+        if self._asked is not None:
+            self.remark.object = f"{escape(self._asked)} is not in this list. {self.remark.object}"
         names = [entry.name for entry in entries if entry.path == self._path]
         wanted = [list(self._paths).index(names[0])] if names else []
         if self.table.selection != wanted:
@@ -180,7 +197,10 @@ class Page:
             self.behavior.options = behavior
             self.behavior.value = [name for name in self.behavior.value if name in behavior] or behavior[:4]
         if seen.episodes:
-            self.episode.param.update(start=seen.episodes[0], end=seen.episodes[-1])
+            first, last = seen.episodes[0], seen.episodes[-1]
+            # One after the other, so that no browser gets a first one behind the last.
+            for bound, value in (("end", last), ("start", first))[:: 1 if last >= self.episode.end else -1]:
+                self.episode.param.update({bound: value})
             if self.newest.value and seen.episode is not None:
                 self.episode.value = seen.episode
         if seen.span is not None:
@@ -194,11 +214,13 @@ class Page:
 
     def _choose(self, name: str) -> None:
         self._path, self._due, self._settled = self._paths[name], True, False
+        self._window = None
         if pn.state.location is not None:
             pn.state.location.update_query(recording=name)
 
     def _picked(self, event: Any) -> None:
         if not self._setting and event.new:
+            self._asked = None
             self._choose(str(self.table.value["recording"].iloc[event.new[0]]))
             self.newest.value = self.follow.value = True
 
@@ -220,8 +242,8 @@ class Page:
         if not self._setting:
             self._due = True
 
-    def _episode_chosen(self, _: Any) -> None:
-        if not self._setting:
+    def _episode_chosen(self, event: Any) -> None:
+        if not self._setting and event.new is not None:
             self.newest.value = False
             self.follow.value = self._due = True
 

@@ -7,7 +7,8 @@ whole is read in part, evenly, and says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.dashboard.decimate import Band, band, extremes, firing, image
-from loaders.dashboard.grid import Grid
+from loaders.between import newest_events
+from loaders.dashboard.decimate import Band, SpikeCounts, band, extremes
+from loaders.dashboard.grid import SAMPLED_BINS, Grid
 from loaders.episode import EpisodeData
-from recorder.format.layout import NEURAL, OWN_TIMESTEPS, REWARDS, TIMESTEPS, WEIGHT_CHANGES
+from recorder.format.layout import EVENTS, NEURAL, OWN_TIMESTEPS, REWARDS, TIMESTEPS, WEIGHT_CHANGES
 
 READ_BYTES = 32 << 20
 """Of each stream of dense data, at most, for one picture."""
@@ -31,8 +33,14 @@ GROUPS = 200
 """Rows of that image."""
 LINES = 8
 """In one plot."""
-MARKS = 2_000
-"""Events in one plot."""
+MARKS, MARK_BYTES = 1_000, 1 << 20
+"""Events in one plot, and what is read of them."""
+PROBES = 5
+"""Places at which it is looked how dense spikes are."""
+PART_SPIKES = 250_000
+"""That are read together."""
+DRAWN = "biuf"
+"""Kinds of dtypes whose values are lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +104,9 @@ class Picture:
     rewards: Bands | None = None
     weights: Bands | None = None
     events: list[tuple[int, str, str]] = field(default_factory=list)
+    """Timestep, type and data of the last ones."""
+    events_before: int = 0
+    """How many of the window are not among them."""
 
 
 def look(episode: EpisodeData, window: tuple[int, int], choice: Choice) -> Picture:
@@ -110,7 +121,7 @@ def look(episode: EpisodeData, window: tuple[int, int], choice: Choice) -> Pictu
     rows = episode.row_counts(start, stop)
     traces = [choice.stream] if choice.stream in rows else []
     behavior = [name for name in choice.behavior if name in rows]
-    events = episode.iter_events(start, stop, last=MARKS)
+    events = list(newest_events(episode, start, stop, MARKS, MARK_BYTES))
     return Picture(
         window,
         _raster(episode, start, stop),
@@ -119,36 +130,70 @@ def look(episode: EpisodeData, window: tuple[int, int], choice: Choice) -> Pictu
         _rewards(episode, _grid(window, rows.get(REWARDS, 0), READ_ROWS)),
         _weights(episode, _grid(window, rows.get(WEIGHT_CHANGES, 0), READ_ROWS)),
         [(step, kind, _text(data)) for step, kind, data in events],
+        max(0, rows.get(EVENTS, 0) - len(events)),
     )
 
 
-def _grid(window: tuple[int, int], rows: int, allowed: int) -> Grid:
-    """Of a stream with so many rows in the window, nearly even ones, of which so many may be read."""
+def _grid(window: tuple[int, int], rows: int, allowed: int, size: int = 1) -> Grid:
+    """Of a stream with so many rows of a size in the window, nearly even ones; so much of it may be read."""
     start, stop = window
-    return Grid.over(start, stop, stop - start if rows <= allowed else (stop - start) * allowed // rows)
+    steps = stop - start
+    if rows * size <= allowed:
+        return Grid.over(start, stop, steps)
+    return Grid.over(start, stop, max(1, steps * allowed // (rows * size)), interval=-(-steps // rows))
 
 
 def _raster(episode: EpisodeData, start: int, stop: int) -> Raster | None:
-    n_neurons = episode.n_neurons
-    if not n_neurons:
+    n_neurons, span = episode.n_neurons, episode.span()
+    if not n_neurons or span is None:
         return None
-    grid = Grid.over(start, stop, _affordable(episode, start, stop))
-    spikes = [episode.get_spikes(*span) for span in grid.spans]
-    rows = np.concatenate([episode.spike_timesteps(*span) for span in grid.spans])
-    steps = np.concatenate([one["timesteps"] for one in spikes])
-    neurons = np.concatenate([one["neuron_ids"] for one in spikes])
-    drawn = grid.whole and len(steps) <= POINTS
-    dense = None if drawn else image(steps, neurons, rows, n_neurons, grid, GROUPS)
-    rate = firing(steps, rows, n_neurons, grid)
-    shown = slice(None) if drawn else slice(0, 0)
-    return Raster(grid, n_neurons, steps[shown], neurons[shown], dense, rate)
+    low, high = max(start, span[0]), min(stop, span[1])
+    # How dense it is, by looking at some places; where it was denser elsewhere, less of it is read.
+    probe = max(1, min(200, (high - low) // 10))
+    places = np.linspace(low, max(low, high - probe), PROBES).astype(np.int64).tolist()
+    found = max(1, *(len(episode.get_spikes(at, at + probe)["timesteps"]) for at in places))
+    allowed = min(stop - start, READ_SPIKES * probe // found)
+    while (raster := _counted(episode, (start, stop), allowed, max(1, PART_SPIKES * probe // found))) is None:
+        allowed //= 4
+    return raster
 
 
-def _affordable(episode: EpisodeData, start: int, stop: int) -> int:
-    """Timesteps of whose spikes there are about ``READ_SPIKES``, judged by some at the window's end."""
-    probe = max(1, min(1000, (stop - start) // 10))
-    found = len(episode.get_spikes(stop - probe, stop)["timesteps"])
-    return READ_SPIKES * probe // max(found, probe)
+def _counted(episode: EpisodeData, window: tuple[int, int], allowed: int, each: int) -> Raster | None:
+    """Spikes of so many timesteps of a window, read in parts of ``each``; None where they are too many."""
+    n_neurons = episode.n_neurons or 1
+    grid = Grid.over(*window, allowed)
+    counts = SpikeCounts(grid, n_neurons, GROUPS)
+    drawn: list[tuple[NDArray[np.int64], NDArray[np.int64]]] | None = [] if grid.whole else None
+    for start, stop in _parts(episode, grid, each):
+        spikes = episode.get_spikes(start, stop)
+        steps, neurons = spikes["timesteps"], spikes["neuron_ids"]
+        counts.add(steps, neurons, _logged(episode, start, stop))
+        if counts.spikes > 4 * READ_SPIKES and allowed > SAMPLED_BINS:
+            return None
+        if drawn is not None:
+            # Copies: what is read together is decoded together, and would be kept with them.
+            drawn = [*drawn, (steps.copy(), neurons.copy())] if counts.spikes <= POINTS else None
+    dense = counts.image() if drawn is None else None
+    none = np.empty(0, np.int64)
+    steps, neurons = (
+        np.concatenate([none, *column]) for column in zip(*(drawn or [(none, none)]), strict=True)
+    )
+    return Raster(grid, n_neurons, steps, neurons, dense, counts.rate())
+
+
+def _parts(episode: EpisodeData, grid: Grid, each: int) -> Iterator[tuple[int, int]]:
+    low, high = episode.span() or (0, 0)
+    for start, stop in grid.spans:
+        begin, end = max(start, low), min(stop, high)
+        for part in range(begin, end, each):
+            yield part, min(part + each, end)
+
+
+def _logged(episode: EpisodeData, start: int, stop: int) -> NDArray[np.int64]:
+    """Timesteps of the rows of the raster; the original system's files know those alone that have spikes."""
+    if episode._recording.original:
+        return np.arange(start, stop)
+    return episode.spike_timesteps(start, stop)
 
 
 def _lines(
@@ -165,9 +210,9 @@ def _lines(
         stream = episode.stream(name)
         shape = stream.shape[1:]
         wanted = [n for n in neurons if n < shape[0]] if neurons is not None and shape else None
-        if stream.dtype.kind not in "biuf" or 0 in shape or wanted == []:
+        if stream.dtype.kind not in DRAWN or 0 in shape or wanted == [] or len(labels) == LINES:
             continue
-        grid = _grid(window, rows[name] * stream.dtype.itemsize * math.prod(shape), READ_BYTES)
+        grid = _grid(window, rows[name], READ_BYTES, stream.dtype.itemsize * math.prod(shape))
         parts = [_read(episode, name, span, wanted) for span in grid.spans]
         steps, values = (np.concatenate(column) for column in zip(*parts, strict=True))
         values = values.reshape(len(steps), math.prod(values.shape[1:]))[:, :LINES].astype(np.float64)
@@ -189,7 +234,10 @@ def _read(
         found = episode.get_neural_states(timesteps=span, keys=[key], neurons=neurons)
     else:
         found = episode.get_behavior(timesteps=span, keys=[key])
-    return found.get(key + OWN_TIMESTEPS, found[TIMESTEPS]), found[key]
+    steps, values = found.get(key + OWN_TIMESTEPS, found[TIMESTEPS]), found[key]
+    # The original system lets a key fall behind its timesteps.
+    rows = min(len(steps), len(values))
+    return steps[:rows], values[:rows]
 
 
 def _labels(name: str, shape: tuple[int, ...], neurons: Sequence[int] | None) -> list[str]:
@@ -219,5 +267,7 @@ def _bands(parts: Sequence[tuple[NDArray[np.int64], NDArray[Any]]], grid: Grid) 
 
 
 def _text(data: dict[Any, Any]) -> str:
-    text = ", ".join(f"{key}: {value!r}" for key, value in data.items())
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 60, 60
+    text = ", ".join(f"{short.repr(key)}: {short.repr(value)}" for key, value in islice(data.items(), 8))
     return text if len(text) <= 120 else text[:119] + "…"

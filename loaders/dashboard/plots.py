@@ -63,7 +63,7 @@ class Plots:
         self.behavior.show(picture.behavior, "behaviour")
         self.rewards.show(picture.rewards)
         self.weights.show(picture.weights)
-        self.events.show(picture.events)
+        self.events.show(picture.events, picture.events_before)
 
 
 class RasterPlot:
@@ -187,15 +187,16 @@ class EventsPlot:
         shown = [("timestep", "@timestep"), ("event", "@kind"), ("data", "@data")]
         self.figure.add_tools(HoverTool(renderers=[marks], tooltips=shown))
 
-    def show(self, events: list[tuple[int, str, str]]) -> None:
-        """Draw them."""
+    def show(self, events: list[tuple[int, str, str]], before: int) -> None:
+        """Draw them, and say how many more there were before."""
         self.figure.visible = bool(events)
         kinds = sorted({kind for _, kind, _ in events})
         if self.figure.y_range.factors != kinds:
             self.figure.y_range.factors = kinds
         steps, names, texts = ([event[part] for event in events] for part in range(3))
         self.source.data = {"timestep": steps, "kind": names, "data": texts}
-        self.figure.title.text = "events"
+        some = f", the last {len(events):,} of {len(events) + before:,}" if before else ""
+        self.figure.title.text = f"events{some}"
 
 
 class WriterPlot:

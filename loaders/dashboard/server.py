@@ -65,7 +65,13 @@ def serve(
         There is no such path.
     OSError
         The port is taken.
+    ValueError
+        An empty token, which would let everybody in, or an address of IPv6.
     """
+    if token == "":
+        raise ValueError("the token is empty, so it would let everybody in")
+    if ":" in address:
+        raise ValueError(f"{address} is an address of IPv6: give a name, or one of IPv4")
     library = Library(Path(path))
     if token is None and not is_local(address):
         token = new_token()
@@ -88,9 +94,8 @@ def serve(
         **options,
     )
     port = int(server.port)
-    name = LOCAL if address in ("0.0.0.0", "::", "") else address
-    host = f"[{name}]" if ":" in name else name
-    url = f"http://{host}:{port}/" + ("" if token is None else f"?token={quote(token)}")
+    name = LOCAL if address in ("0.0.0.0", "") else address
+    url = f"http://{name}:{port}/" + ("" if token is None else f"?token={quote(token)}")
     return Serving(server, port, token, url)
 
 

@@ -38,6 +38,8 @@ class TokenAuth(AuthProvider):
 
     def __init__(self, token: str, cookie: str) -> None:
         self._token, self._cookie = token, cookie
+        # Not the token itself: other servers of this machine are sent the same cookies.
+        self._proof = hmac.new(token.encode(), b"flightrec dashboard", "sha256").hexdigest()
         super().__init__()
 
     @property
@@ -72,14 +74,15 @@ class TokenAuth(AuthProvider):
 
     def admits(self, handler: RequestHandler, given: str) -> bool:
         """Whether that is the token; whoever gave it need not again."""
-        if not self._equals(given):
+        if not _equal(given, self._token):
             return False
-        handler.set_cookie(self._cookie, self._token, httponly=True, samesite="Strict")
+        handler.set_cookie(self._cookie, self._proof, httponly=True, samesite="Strict")
         return True
 
     def _user(self, handler: RequestHandler) -> str | None:
-        known = self._equals(handler.get_cookie(self._cookie) or "")
+        known = _equal(handler.get_cookie(self._cookie) or "", self._proof)
         return "reader" if known or self.admits(handler, handler.get_query_argument("token", "")) else None
 
-    def _equals(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self._token.encode())
+
+def _equal(given: str, wanted: str) -> bool:
+    return bool(given) and hmac.compare_digest(given.encode(), wanted.encode())

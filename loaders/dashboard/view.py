@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loaders.dashboard.library import Entry, Library
-from loaders.dashboard.picture import Choice, Picture, look
+from loaders.dashboard.picture import DRAWN, Choice, Picture, look
 from loaders.experiment import ExperimentLoader
 from loaders.live.experiment import LiveExperiment
 from loaders.live.status import LiveStatus
-from recorder.errors import FlightrecError
+from recorder.errors import FlightrecError, ReadError
 
 HISTORY = 600
 """Statuses whose rate and lag are kept."""
@@ -78,6 +78,8 @@ class View:
         self._status: LiveStatus | None = None
         self._looked = 0.0
         self._last: tuple[Wish, Seen] | None = None
+        self._hurries = False
+        """The recording changes faster than all of a picture can be read at once: part by part, then."""
         self.history: deque[tuple[float, float, float]] = deque(maxlen=HISTORY)
 
     def look(self, wish: Wish) -> Seen:
@@ -97,7 +99,7 @@ class View:
         if self._live is not None:
             self._live.close()
         self._live = self._status = self._last = None
-        self._looked = 0.0
+        self._looked, self._hurries = 0.0, False
         self.history.clear()
 
     def _look(self, wish: Wish, entries: list[Entry]) -> Seen:
@@ -108,7 +110,17 @@ class View:
         status = self._take(self._live)
         if not status.alive and self._last is not None and self._last[0] == wish and self._live_ended(status):
             return Seen(**{**vars(self._last[1]), "entries": entries, "status": status})
-        seen = self._live.experiment.at_once(lambda experiment: _seen(experiment, wish, entries, status))
+        experiment = self._live.experiment
+        if self._hurries:
+            seen = _seen(experiment, wish, entries, status)
+        else:
+            try:
+                seen = experiment.at_once(lambda one: _seen(one, wish, entries, status))
+            except ReadError:
+                if not status.alive:
+                    raise
+                self._hurries = True
+                seen = _seen(experiment, wish, entries, status)
         self._last = wish, seen
         return seen
 
@@ -120,9 +132,15 @@ class View:
         now = time.monotonic()
         status = self._status
         if status is None or status.alive or now - self._looked > _ENDED:
-            status, self._looked = live.status(), now
+            try:
+                status, self._looked = live.status(), now
+            except ReadError:
+                if status is None:
+                    raise
+                return status  # it changes too fast for now: as it was
             if status.alive:
-                self.history.append((time.time() * 1e3, status.rate or math.nan, status.lag or math.nan))
+                rate, lag = (math.nan if one is None else one for one in (status.rate, status.lag))
+                self.history.append((time.time() * 1e3, rate, lag))
         self._status = status
         return status
 
@@ -135,7 +153,8 @@ def _seen(experiment: ExperimentLoader, wish: Wish, entries: list[Entry], status
     chosen = min(episodes, key=lambda one: (abs(one - wanted), one))
     episode = experiment.get_episode(chosen)
     span = episode.span()
-    shapes = {name: episode.stream(name).shape for name in episode.streams}
+    streams = [episode.stream(name) for name in episode.streams]
+    shapes = {one.name: one.shape for one in streams if one.dtype.kind in DRAWN}
     picture = None
     if span is not None:
         picture = look(episode, _window(wish, span), wish.choice)

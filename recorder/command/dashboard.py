@@ -35,7 +35,10 @@ def command(path: Path, port: int, address: str, token: str | None, show: bool) 
             "this needs Panel and Bokeh: python -m pip install 'flightrec[dashboard]'"
         ) from error
 
-    serving = serve(path, port=port, address=address, token=token)
+    try:
+        serving = serve(path, port=port, address=address, token=token)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     click.echo(f"{path} is shown at {serving.url} (Ctrl-C ends)")
     if show:
         click.launch(serving.url)

@@ -23,6 +23,7 @@ from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.file import open_snapshot
 from recorder.h5.following import Follower, Overtaken, Piece
+from recorder.h5.leftover import closed_at_exit
 from recorder.h5.lock import is_local
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.recovery import GARBAGE
@@ -174,7 +175,7 @@ def present(path: Path, state: bytes, pieces: Iterable[Piece]) -> h5py.File:
                 ended.append(episode)
             for one in ended:
                 one.restructure(file, template)
-        return h5py.File(overlay, "r", libver=LIBVER)
+        return closed_at_exit(h5py.File(overlay, "r", libver=LIBVER))
     except (OSError, RuntimeError, AssertionError, *GARBAGE) as error:
         overlay.close()
         raise ReadError(f"{path} changed while it was read: {error}") from error

@@ -29,6 +29,7 @@ from recorder.format.layout import (
 )
 from recorder.h5 import journal, superblock
 from recorder.h5.chunking import Chunking
+from recorder.h5.leftover import closed_at_exit
 from recorder.h5.lock import RecordingLock
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.recovery import Progress, waiting
@@ -103,7 +104,7 @@ def open_unwritten(path: Path) -> h5py.File:
         overlay, _ = _mended(path, overlaid, None)
     finally:
         os.close(descriptor)
-    return h5py.File(overlay, "r", libver=LIBVER)
+    return closed_at_exit(h5py.File(overlay, "r", libver=LIBVER))
 
 
 def _mended(

@@ -17,6 +17,8 @@ from typing import Any
 
 import h5py
 
+from recorder.h5.leftover import closed_at_exit
+
 _MAGIC = b"GCOL"
 _HEADER = 16
 
@@ -160,7 +162,7 @@ def open_untrusted(path: Path, *, lock: bool = False) -> h5py.File:
     """
     raw = UntrustedFile(path, lock=lock)
     try:
-        return OpenUntrusted(raw)
+        return closed_at_exit(OpenUntrusted(raw))
     except BaseException:
         raw.close()
         raise

@@ -126,6 +126,30 @@ def test_a_running_one_and_its_death(library: Path, server: str, page: Any) -> N
     assert until(shown.spikes, lambda found: found and max(found)[0] < 50) == _spikes(0, 0, 50)
 
 
+def test_a_paused_page_stays_where_it_is(library: Path, server: str, page: Any) -> None:
+    with DataExporter("run", library / "paused", neural_sampling_rate=5, validate_data=False) as exporter:
+        exporter.start_episode()
+        for step in range(100):
+            exporter.log(**call(0, step))
+        page.goto(server + _asked(library / "paused"))
+        shown = Shown(page)
+        assert until(shown.spikes, len) == _spikes(0, 0, 100)
+        page.get_by_role("button", name="Pause").click()
+        until(lambda: page.get_by_text("it is recorded all the same").count(), bool)
+        exporter.end_episode()
+        exporter.start_episode()
+        exporter.flush()
+        until(lambda: page.get_by_text("2 episodes").count(), bool)
+        assert shown.spikes() == _spikes(0, 0, 100)
+        # Of an episode without a row nothing is shown, and nothing of another one.
+        page.get_by_role("button", name="Follow").click()
+        hidden = "() => !Bokeh.documents[0].get_model_by_name('raster').visible"
+        until(lambda: page.evaluate(hidden), bool)
+        exporter.log(**call(1, 0))
+        until(lambda: page.evaluate(hidden), lambda one: not one)
+        assert until(shown.spikes, lambda found: len(found) < 20) == _spikes(1, 0, 1)
+
+
 def test_many_neurons_become_an_image(library: Path, server: str, page: Any) -> None:
     rng = np.random.default_rng(0)
     with DataExporter("many", library / "many", validate_data=False) as exporter:

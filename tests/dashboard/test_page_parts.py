@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from loaders.dashboard.facts import facts, neurons_of
 from loaders.dashboard.library import Entry, Library
@@ -13,6 +17,7 @@ from loaders.dashboard.token import is_local
 from loaders.dashboard.view import Seen, View, Wish
 from loaders.live.status import LiveStatus
 from recorder import DataExporter
+from recorder.command.dashboard import command
 from tests.live.writer import main as record
 
 
@@ -95,3 +100,38 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     view.close()
     assert view.look(Wish(good)).problem
     view.close()
+
+
+@pytest.mark.parametrize(("option", "message"), [("--token=", "is empty"), ("--address=::1", "IPv6")])
+def test_what_is_not_served(tmp_path: Path, option: str, message: str) -> None:
+    done = CliRunner().invoke(command, [str(tmp_path), option])
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_a_folder_of_another_does_no_harm(tmp_path: Path) -> None:
+    record(str(tmp_path / "mine"), 1, 10, 0.0)
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    (file,) = (tmp_path / "mine").glob("*/experiment_data.h5")
+    file.parent.rename(tmp_path / os.fsdecode(b"caf\xe9") / "run")
+    names = [entry.name for entry in Library(tmp_path).entries()]
+    assert names == ["caf\N{REPLACEMENT CHARACTER}/run"]
+    if os.geteuid() == 0:
+        tmp_path.chmod(0o755)
+        with subprocess.Popen(
+            [sys.executable, "-c", AS_NOBODY, str(tmp_path)], text=True, stdout=subprocess.PIPE
+        ) as one:
+            out, _ = one.communicate()
+        assert (one.returncode, out) == (0, "['run']\n")
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from loaders.find import recordings
+place = Path(sys.argv[1])
+os.chdir(place)
+os.seteuid(65534)
+print([file.parent.name for file in recordings(Path("."))])
+"""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loaders import ExperimentLoader
 from loaders.dashboard import picture as pictures
-from loaders.dashboard.decimate import band, extremes, firing, image
+from loaders.dashboard.decimate import SpikeCounts, band, extremes
 from loaders.dashboard.grid import SAMPLED_BINS, Grid
 from loaders.dashboard.picture import Choice, look
 from recorder import DataExporter
@@ -87,8 +87,13 @@ def test_shares_of_neurons(steps: int, neurons: int, groups: int) -> None:
     rows, ids = np.nonzero(raster[logged])
     grid = Grid.over(0, steps, steps)
     at = logged[rows]
-    shares = firing(at, logged, neurons, grid)
-    cells = image(at, ids, logged, neurons, grid, groups)
+    counts = SpikeCounts(grid, neurons, groups)
+    half = steps // 2
+    for part in (slice(0, half), slice(half, None)):
+        inside = np.isin(at, np.arange(steps)[part])
+        counts.add(at[inside], ids[inside], logged[np.isin(logged, np.arange(steps)[part])])
+    shares, cells = counts.rate(), counts.image()
+    assert counts.spikes == len(at)
     bins = grid.bin_of(logged)
     group = np.arange(neurons) * min(groups, neurons) // neurons
     for number in range(grid.bins):
@@ -185,3 +190,77 @@ def test_an_empty_episode(recording: Path) -> None:
         seen = look(episode, (0, 10), Choice("neural_states/v"))
     assert (seen.raster, seen.rewards, seen.weights, seen.events) == (None, None, None, [])
     assert seen.traces.labels == ()
+
+
+def test_spikes_that_were_denser_before_are_read_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "READ_SPIKES", 2_000)
+    monkeypatch.setattr(pictures, "PROBES", 1)
+    with DataExporter("run", tmp_path, validate_data=False) as exporter:
+        exporter.start_episode()
+        for step in range(4_000):
+            # Silent but for what lies between the places that are looked at.
+            exporter.log(step, spikes=np.full(20, 500 < step < 3_000))
+        exporter.end_episode()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        seen = look(experiment.get_episode(0), (-(10**6), 10**6), Choice()).raster
+        assert seen is not None
+        assert not seen.grid.whole
+        seen = look(experiment.get_episode(0), (0, 4_000), Choice()).raster
+    assert seen is not None
+    assert not seen.grid.whole
+    assert seen.image is not None
+    middles = seen.grid.middles
+    assert np.nanmin(seen.rate[(middles > 600) & (middles < 2_900)]) == 1
+    assert np.nanmax(seen.rate[middles < 400]) == 0
+
+
+def test_sparse_rows_are_sampled_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "READ_BYTES", 40 * 80)
+    with DataExporter("run", tmp_path, neural_sampling_rate=100, validate_data=False) as exporter:
+        exporter.start_episode()
+        for step in range(0, 50_000, 100):
+            exporter.log(step, {"v": np.full(10, float(step))})
+        exporter.end_episode()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        for window in ((0, 50_000), (1, 50_001), (7, 49_000)):
+            seen = look(experiment.get_episode(0), window, Choice("neural_states/v", (3,)))
+            (steps,) = seen.traces.timesteps
+            assert 20 <= len(steps) <= 45
+
+
+def test_few_of_very_many_bytes_of_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MARK_BYTES", 10_000)
+    with DataExporter("run", tmp_path) as exporter:
+        exporter.start_episode()
+        for step in range(50):
+            exporter.log(step, event_type="large", data={"values": list(range(300)), "step": step})
+        exporter.end_episode()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        seen = look(experiment.get_episode(0), (0, 40), Choice())
+    assert 1 <= len(seen.events) <= 10
+    assert seen.events[-1][0] == 39
+    assert len(seen.events) + seen.events_before == 40
+    assert all(len(text) <= 120 for _, _, text in seen.events)
+
+
+@pytest.mark.parametrize("name", ["standard", "optimized"])
+def test_of_the_original_system_every_step_counts(name: str) -> None:
+    """Its files know only the rows of the raster that have spikes."""
+    reference = Path(__file__).parents[1] / "data"
+    found = [path for path in reference.rglob("*.h5") if name in str(path)]
+    if not found:
+        pytest.skip("no reference recording")
+    with ExperimentLoader(found[0]) as experiment:
+        if not experiment._recording.original:
+            pytest.skip("not of the original system")
+        episode = experiment.get_episode(experiment.list_episodes()[0])
+        span = episode.span()
+        assert span is not None
+        seen = look(episode, span, Choice())
+        assert seen.raster is not None
+        spikes = len(episode.get_spikes()["timesteps"])
+    share = spikes / ((span[1] - span[0]) * seen.raster.n_neurons)
+    assert np.isfinite(seen.raster.rate).all()
+    assert seen.raster.rate.mean() == pytest.approx(share, rel=0.02)

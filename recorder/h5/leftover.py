@@ -1,0 +1,28 @@
+"""Files that HDF5 reads through a Python object: none is left open when the interpreter goes.
+
+HDF5 closes what was left open after Python is gone, and would call the object then, which crashes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from typing import TypeVar
+
+import h5py
+
+F = TypeVar("F", bound=h5py.File)
+
+_open: weakref.WeakSet[h5py.File] = weakref.WeakSet()
+
+
+def closed_at_exit(file: F) -> F:
+    """The same file, which is closed when the interpreter ends, if it is still open then."""
+    _open.add(file)
+    return file
+
+
+@atexit.register
+def _close_all() -> None:
+    for file in list(_open):
+        file.close()
