@@ -81,12 +81,13 @@ def put_values(group: Any, mapping: Mapping[str, Any]) -> None:
         del group.attrs[name]
     put_encoded(group, DOCUMENT, data)
     for key, value in mapping.items():
-        if isinstance(key, str) and key != DOCUMENT and _mirrors(key) and _mirrors(value):
+        if isinstance(key, str) and key != DOCUMENT and mirrors(key) and mirrors(value):
             # As a plain str: h5py has no conversion for NumPy's.
             group.attrs[key] = str.__str__(value) if isinstance(value, str) else value
 
 
-def _mirrors(value: Any) -> bool:
+def mirrors(value: Any) -> bool:
+    """Whether a plain attribute can show this value or name."""
     if isinstance(value, str):
         try:
             return value != "" and "\0" not in value and len(value.encode()) <= ATTRIBUTE_LIMIT

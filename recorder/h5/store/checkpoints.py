@@ -1,0 +1,69 @@
+"""Checkpoints: a tree of values, and documents that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+
+from recorder.errors import InputError
+from recorder.format.storage import KINDS, META, METADATA_DOCUMENT, TIMESTAMP
+from recorder.h5 import make
+from recorder.h5.reading.guard import child_group, damage
+from recorder.h5.store.arrays import Filters
+from recorder.h5.store.attributes import get_document, plan_document, put_document, put_mirrors
+from recorder.h5.store.handle import Handle
+from recorder.h5.store.objects import Plan, admit_timestamp, below, exists, facts
+from recorder.h5.tree import plan_tree, read_tree, write_plan
+
+KIND, STATE, RANDOM = "checkpoint", "state", "random"
+
+Checkpoint = tuple[float, dict[str, Any], dict[str, Any], dict[str, Any]]
+"""timestamp, state, states of random generators, metadata."""
+
+
+def plan_checkpoint(timestamp: Any, state: Any, random: Mapping[str, Any], metadata: Any) -> Plan:
+    """A checkpoint to be stored.
+
+    Raises
+    ------
+    InputError
+    """
+    time = admit_timestamp(timestamp)
+    if not isinstance(state, Mapping):
+        raise InputError(STATE, "a dict", type(state).__name__)
+    tree, generators = plan_tree(state, STATE), plan_tree(random, RANDOM)
+    document = plan_document("metadata", metadata if metadata is not None else {})
+
+    def write(handle: Handle, filters: Filters, name: str) -> None:
+        group = make.group(handle.group(KINDS[KIND].places[0]), name.encode())
+        make.attribute(group, TIMESTAMP, np.float64(time))
+        put_mirrors(group, META, document[0])
+        put_document(group, METADATA_DOCUMENT, document[1])
+        keywords = filters.keywords
+        write_plan(h5py.Group(make.group(group, STATE.encode())), tree, keywords)
+        write_plan(h5py.Group(make.group(group, RANDOM.encode())), generators, keywords)
+
+    return Plan(KIND, "", time, write)
+
+
+def find_checkpoint(handle: Handle, name: str) -> Callable[[], Checkpoint] | None:
+    """A checkpoint, when it is called; None where there is none.
+
+    Raises
+    ------
+    DamagedError
+    """
+    if not exists(handle, KIND, name):
+        return None
+    place = KINDS[KIND].places[0]
+    found, group = facts(handle, KIND, name), h5py.Group(below(handle, place, name))
+    with damage(f"/{place}/{name}"):
+        state, random = (
+            {} if (part := child_group(group, which)) is None else read_tree(part)
+            for which in (STATE, RANDOM)
+        )
+    metadata = get_document(found, METADATA_DOCUMENT) or {}
+    return lambda: (float(found[TIMESTAMP]), state, random, metadata)
