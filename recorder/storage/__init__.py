@@ -7,11 +7,12 @@
 """
 
 from recorder.errors import HDF5StorageError, StorageInputError, StorageLockedError
-from recorder.storage.objects import CompactReport, Entry, NetworkSnapshot, SpikeTrainData
+from recorder.storage.objects import Checkpoint, CompactReport, Entry, NetworkSnapshot, SpikeTrainData
 from recorder.storage.storage import HDF5_AVAILABLE, HDF5Storage
 
 __all__ = [
     "HDF5_AVAILABLE",
+    "Checkpoint",
     "CompactReport",
     "Entry",
     "HDF5Storage",

@@ -41,6 +41,27 @@ class SpikeTrainData:
     metadata: dict[str, Any] | None = None
 
 
+@dataclass
+class Checkpoint:
+    """A simulation to go on with.
+
+    Attributes
+    ----------
+    timestamp : float
+        Seconds.
+    state : dict
+        As it was given; numbers are NumPy scalars and lists of numbers are arrays.
+    generators : dict
+        Random generators and keys by name, in the states that they had.
+    metadata : dict
+    """
+
+    timestamp: float
+    state: dict[str, Any]
+    generators: dict[str, Any]
+    metadata: dict[str, Any]
+
+
 class Entry(NamedTuple):
     """An object of a store: its kind, its id, when it was, and in which file it stands."""
 

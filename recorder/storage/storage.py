@@ -6,6 +6,7 @@ import os
 from types import TracebackType
 from typing import Self
 
+from recorder.storage.checkpoints import Checkpoints
 from recorder.storage.core import PATIENCE
 from recorder.storage.managing import Managing
 from recorder.storage.retrieving import Retrieving
@@ -15,7 +16,7 @@ HDF5_AVAILABLE = True
 """Kept for programs that ask: flightrec does not import without h5py."""
 
 
-class HDF5Storage(Storing, Retrieving, Managing):
+class HDF5Storage(Storing, Retrieving, Checkpoints, Managing):
     """A store of network states, spike trains, activations and learning traces in one HDF5 file.
 
     Any number of threads and processes may use the same file, each with a store of its own or, within a

@@ -9,10 +9,11 @@ import h5py
 import numpy as np
 
 from recorder.errors import InputError
+from recorder.format.document import dumps, loads
 from recorder.format.storage import KINDS, META, METADATA_DOCUMENT, TIMESTAMP
 from recorder.h5 import make
-from recorder.h5.reading.guard import child_group, damage
-from recorder.h5.store.arrays import Filters
+from recorder.h5.reading.guard import check_tree, child_group, damage
+from recorder.h5.store.arrays import Filters, put, stored
 from recorder.h5.store.attributes import get_document, plan_document, put_document, put_mirrors
 from recorder.h5.store.handle import Handle
 from recorder.h5.store.objects import Plan, admit_timestamp, below, exists, facts
@@ -34,7 +35,7 @@ def plan_checkpoint(timestamp: Any, state: Any, random: Mapping[str, Any], metad
     time = admit_timestamp(timestamp)
     if not isinstance(state, Mapping):
         raise InputError(STATE, "a dict", type(state).__name__)
-    tree, generators = plan_tree(state, STATE), plan_tree(random, RANDOM)
+    tree, generators = plan_tree(state, STATE), np.frombuffer(dumps(dict(random), RANDOM), np.uint8)
     document = plan_document("metadata", metadata if metadata is not None else {})
 
     def write(handle: Handle, filters: Filters, name: str) -> None:
@@ -44,7 +45,7 @@ def plan_checkpoint(timestamp: Any, state: Any, random: Mapping[str, Any], metad
         put_document(group, METADATA_DOCUMENT, document[1])
         keywords = filters.keywords
         write_plan(h5py.Group(make.group(group, STATE.encode())), tree, keywords)
-        write_plan(h5py.Group(make.group(group, RANDOM.encode())), generators, keywords)
+        put(group, RANDOM, generators, filters)
 
     return Plan(KIND, "", time, write)
 
@@ -60,10 +61,10 @@ def find_checkpoint(handle: Handle, name: str) -> Callable[[], Checkpoint] | Non
         return None
     place = KINDS[KIND].places[0]
     found, group = facts(handle, KIND, name), h5py.Group(below(handle, place, name))
-    with damage(f"/{place}/{name}"):
-        state, random = (
-            {} if (part := child_group(group, which)) is None else read_tree(part)
-            for which in (STATE, RANDOM)
-        )
+    where = f"/{place}/{name}"
+    with damage(where):
+        part = child_group(group, STATE)
+        state = {} if part is None else read_tree(check_tree(part))
+    random = stored(handle, group.id, RANDOM, f"{where}/{RANDOM}")
     metadata = get_document(found, METADATA_DOCUMENT) or {}
-    return lambda: (float(found[TIMESTAMP]), state, random, metadata)
+    return lambda: (float(found[TIMESTAMP]), state, loads(random().tobytes()), metadata)
