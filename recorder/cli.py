@@ -22,6 +22,7 @@ COMMANDS = {
     "watch": "Watch a recording while it is written.",
     "repair": "Bring back recordings whose program was killed.",
     "verify": "Read every byte of recordings and name what is damaged.",
+    "storage": "Look after a store of network states.",
 }
 FAILED = 1
 

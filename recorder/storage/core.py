@@ -135,9 +135,8 @@ class Core:
                 raise
         else:
             with self._speaking("store a batch"):
-                size = _size(handle) if not self._session.changing else 0
                 change.__exit__(None, None, None)
-            self._rotate_when_full(size)
+            self._rotate_when_full(_size(handle))
 
     def _store(self, what: str, plan: Callable[[], objects.Plan]) -> str:
         with self._speaking(f"store {what}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,10 +74,15 @@ def check_store(
     session = Session(path, patience=60.0, reaching=False, sync=False)
     try:
         units = session.read(look.units)
+        # Where no lock can be taken nobody else can store either.
+        writable = os.access(path.parent, os.W_OK)
         at = 0
         while at < len(units):
-            with session.looking() as handle:
-                found, at = look.some(handle, units, at)
+            if writable:
+                with session.looking() as handle:
+                    found, at = look.some(handle, units, at)
+            else:
+                found, at = session.read(functools.partial(look.some, units=units, at=at))
             yield from found
         for kind in KINDS:
             yield from session.read(functools.partial(look.index, kind))
@@ -138,11 +144,13 @@ class _Look:
         address = hard_link(group, name, path)
         if address is None:
             return  # removed since
-        unit, sound = Unit(path), True
+        unit, sound, kind = Unit(path), True, self._kinds.get(place)
         for item in walk(group, name, address, path, set()):
             if isinstance(item, Finding):
                 sound = False
-                yield item
+                # What users keep beside the store's groups may have links.
+                if kind is not None or "cannot be read" in item.message:
+                    yield item
             elif isinstance(item.thing, h5py.Dataset):
                 inner = int(h5py.h5o.get_info(item.thing.id).addr)
                 if inner not in self._seen:
@@ -155,7 +163,6 @@ class _Look:
                 if finding is not None:
                     sound = False
                     yield finding
-        kind = self._kinds.get(place)
         if sound and kind is not None:
             facts(handle, kind, name)
             FINDERS[kind](handle, name)

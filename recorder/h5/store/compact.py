@@ -27,7 +27,7 @@ from recorder.h5.store.arrays import Filters
 from recorder.h5.store.check import check_store
 from recorder.h5.store.handle import Handle
 from recorder.h5.store.index import write_index
-from recorder.h5.store.objects import listed, scanned
+from recorder.h5.store.objects import count, listed, scanned
 from recorder.h5.store.overlay import claimed_end
 from recorder.h5.store.recover import recover
 from recorder.h5.store.session import Session
@@ -38,6 +38,7 @@ _COMPACTING = "compacting"
 """Root attribute of an unfinished copy: the state of the file that it is a copy of."""
 _OBJECTS, _BYTES = 500, 64 << 20
 """Of a change."""
+_FIRST_PLACES = frozenset(kind.places[0] for kind in KINDS.values())
 Progress = Callable[[int, int], None]
 
 
@@ -139,9 +140,7 @@ class _Copy:
         self._source, self._target, self._progress = handle.file, target, progress
         self._paths: dict[int, bytes] = {}
         self.objects = self.found = self._bytes = 0
-        self._total = sum(
-            group.get_num_objs() for place in SKELETON if (group := handle.group(place)) is not None
-        )
+        self._total = sum(count(handle, kind) for kind in KINDS)
 
     def run(self) -> None:
         """Copy all that is not there."""
@@ -177,8 +176,9 @@ class _Copy:
                 continue
             fresh = not self._there(place)
             self._object(source, raw, place, address)
-            self.objects += 1
-            self.found += not fresh
+            if path[1:].decode() in _FIRST_PLACES:
+                self.objects += 1
+                self.found += not fresh
             yield int(fresh)
 
     def _object(self, source: Any, raw: bytes, place: bytes, address: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from recorder.errors import DamagedError
 from recorder.format.storage import (
     KINDS,
     LAYOUT_VERSION,
@@ -70,7 +71,10 @@ def prepare(handle: Handle, filters: Filters) -> None:
         complete(file, filters)
     for kind in KINDS.values():
         group = handle.group(kind.places[0])
-        index = index_of(handle, kind.name)
+        try:
+            index = index_of(handle, kind.name)
+        except DamagedError:
+            index = None
         if index is None or len(index) != group.get_num_objs():
             handle.forget()
             write_index(file, kind.name, scanned(handle, kind.name))
