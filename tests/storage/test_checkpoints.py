@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import scipy.sparse
 
 from recorder.storage import HDF5Storage, StorageInputError
+from tests.crash.harness import ask
 from tests.storage.objects import assert_equal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -65,8 +67,14 @@ def draw(generators: dict[str, Any]) -> list[Any]:
     return found
 
 
+@pytest.mark.skipif(not (find_spec("torch") and find_spec("jax")), reason="needs torch and jax")
 def test_generators_of_every_library_go_on(tmp_path: Path) -> None:
-    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    # In a process of its own: a process that has JAX's threads should not fork, as other tests do.
+    assert ask(lambda: _generators_go_on(tmp_path)) == {}
+
+
+def _generators_go_on(tmp_path: Path) -> dict[str, Any]:
+    torch, jax = import_module("torch"), import_module("jax")
     generators: dict[str, Any] = {
         kind.__name__: np.random.Generator(kind(5))
         for kind in (
@@ -105,6 +113,7 @@ def test_generators_of_every_library_go_on(tmp_path: Path) -> None:
         with pytest.raises(StorageInputError, match="as it was stored"):
             storage.restore_checkpoint(name, {"python": random.Random(1), "PCG64": random.Random(1)})
         assert generators["python"].getstate() == before
+    return {}
 
 
 def test_the_example_continues_bit_for_bit(
