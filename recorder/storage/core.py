@@ -231,8 +231,9 @@ class Core:
                 with self._session.change(removes=True) as handle:
                     yield handle.file
                     # Objects may have come, gone or changed: index and all that was kept are looked at anew.
-                    handle.forget()
+                    handle.refresh()
                     skeleton.prepare(handle, self._filters)
+                    objects.compare_indices(handle)
             else:
                 raise StorageInputError("mode", "'r', 'r+' or 'a'", repr(mode))
         except Exception as error:

@@ -153,7 +153,7 @@ class Managing(Core):
                 self._members.pop(member.name, session).close()
             with self._session.change(removes=True) as handle:
                 others = [left if m.name == member.name else m for m in family.members_of(handle)]
-                handle.forget()
+                handle.refresh()
                 family.put_members(handle.file, [m for m in others if m.counts])
             if not left.counts:
                 path.unlink(missing_ok=True)

@@ -353,3 +353,27 @@ def check_reference_objects(storage: HDF5Storage) -> None:
     assert set(asked["returned"]) <= set(
         storage.get_network_snapshots_in_range(asked["start_time"], asked["end_time"])
     )
+
+
+def test_what_the_older_program_left_half_written_stops_nothing(tmp_path: Path) -> None:
+    """Two snapshots of one millisecond left a dataset where only groups belong."""
+    path = tmp_path / "old.h5"
+    shutil.copyfile(REFERENCE / "godly_ai_data.h5", path)
+    with h5py.File(path, "r+") as file:
+        file["network_states/topology"].create_dataset("adjacency", data=np.eye(3))
+        file["network_states/topology"].create_group("snapshot_5")
+    with HDF5Storage(path) as storage:
+        given, _ = inputs()
+        asked = given["get_network_snapshots_in_range"]
+        for _ in range(2):
+            found = storage.get_network_snapshots_in_range(asked["start_time"], asked["end_time"])
+            assert found == asked["returned"]
+            name = storage.store_network_snapshot(1.0, np.eye(3), np.eye(3), [1.0])
+            assert storage.get_network_snapshots_in_range(0, 2)[-1] == name
+        assert any("snapshot_5" in str(finding) for finding in storage.verify())
+        assert storage.cleanup_old_data(0, now=2.0) == 2
+        assert storage.compact_file() is False, "what is damaged is not to be lost to a copy"
+        with storage._file_context("a") as file:
+            del file["network_states/topology/snapshot_5"], file["network_states/topology/adjacency"]
+        assert storage.compact_file()
+        check_reference(storage)

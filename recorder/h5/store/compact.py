@@ -27,7 +27,7 @@ from recorder.h5.store.arrays import Filters
 from recorder.h5.store.check import check_store
 from recorder.h5.store.handle import Handle
 from recorder.h5.store.index import write_index
-from recorder.h5.store.objects import count, listed, scanned
+from recorder.h5.store.objects import count, listed
 from recorder.h5.store.overlay import claimed_end
 from recorder.h5.store.recover import recover
 from recorder.h5.store.session import Session
@@ -70,7 +70,8 @@ def compact(
             if not skeleton.is_current(handle.file):
                 skeleton.complete(file, filters)
             for kind in KINDS:
-                write_index(file, kind, _in_order(handle, kind))
+                found = listed(handle, kind)
+                write_index(file, kind, found, count(handle, kind) - len(found))
             del file.attrs[_COMPACTING]
         _finish(temporary)
         for finding in check_store(temporary):
@@ -79,12 +80,6 @@ def compact(
         temporary.replace(path)
         sync_folder(path.parent)
     return copied.objects, before, path.stat().st_size, copied.found
-
-
-def _in_order(handle: Handle, kind: str) -> list[tuple[float, str]]:
-    found = listed(handle, kind)
-    there = handle.group(KINDS[kind].places[0])
-    return found if there is not None and len(found) == there.get_num_objs() else scanned(handle, kind)
 
 
 def _journal(path: Path) -> Path:

@@ -26,13 +26,15 @@ class Handle:
         The state that it shows; None within its first change.
     overlay : KeptOverlay or None
         Where the file is written through; None for a reader.
+    changing : bool
+        Whether it is within a change.
     removes : bool
         The running change takes something away.
     """
 
     def __init__(self, file: h5py.File, state: State | None, overlay: KeptOverlay | None = None) -> None:
         self.file, self.state, self.overlay = file, state, overlay
-        self.removes = False
+        self.removes = self.changing = False
         self._groups: dict[str, Any] = {}
         self._kept: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
@@ -54,11 +56,20 @@ class Handle:
         found: T = self._kept[key]
         return found
 
+    def has(self, key: Any) -> bool:
+        """Whether something is kept with this key."""
+        return key in self._kept
+
     def forget(self) -> None:
         """Groups may have come or gone."""
         self._groups.clear()
         self._kept.clear()
         self.before_commit.clear()
+
+    def refresh(self) -> None:
+        """As :meth:`forget`, within a change: what waits for its end is done before."""
+        self.settle()
+        self.forget()
 
     def settle(self) -> None:
         """The change is complete but for what waited for its end."""

@@ -30,6 +30,8 @@ _TYPES: dict[str, tuple[Any, tuple[int, ...]]] = {
     NAMES: (np.dtype(np.uint8), ()),
     BLOCKS: (np.dtype(np.float64), (2,)),
 }
+OTHERS = "others"
+"""Attribute of an index: children of its group that are no objects."""
 Found = list[tuple[float, str]]
 """Timestamps and ids."""
 
@@ -51,6 +53,7 @@ class Index:
             self.stored = int(self._sets[ROWS].shape[0])
             self._end = int(self._sets[ROWS][self.stored - 1]["end"]) if self.stored else 0
             self._blocks = int(self._sets[BLOCKS].shape[0])
+            self.others = int(handle.file[self._where].attrs.get(OTHERS, 0))
         self._new: list[tuple[float, bytes]] = []
         self._tail: list[NDArray[np.float64]] = []
         handle.before_commit.append(self._write)
@@ -119,6 +122,11 @@ class Index:
             for time, i, j in zip(times[hits].tolist(), a.tolist(), b.tolist(), strict=True)
         ]
 
+    def drop(self, handle: Handle) -> None:
+        """Write nothing at the end of the change: another index takes this one's place."""
+        self._new.clear()
+        handle.before_commit.remove(self._write)
+
     def newest(self) -> str | None:
         """Id of the object that came last; None where there is none."""
         if self._new:
@@ -168,12 +176,17 @@ def index_of(handle: Handle, kind: str) -> Index | None:
     return handle.kept((INDEX, kind), lambda: Index(handle, kind))
 
 
-def write_index(file: h5py.File, kind: str, found: Found) -> None:
-    """A new index of these objects, in place of the one of that kind."""
+def write_index(file: h5py.File, kind: str, found: Found, others: int = 0) -> None:
+    """A new index of these objects, in place of the one of that kind.
+
+    ``others`` things stand in the group that are no objects: they have no timestamp.
+    """
     path = f"{INDEX}/{kind}"
     if path in file:
         del file[path]
     group = file.create_group(path)
+    if others:
+        group.attrs[OTHERS] = np.int64(others)
     names = [name.encode() for _, name in found]
     rows = np.empty(len(found), ROW)
     rows["timestamp"] = [timestamp for timestamp, _ in found]

@@ -13,12 +13,12 @@ from h5py import h5o
 
 from recorder.admission import admit_name, admit_real
 from recorder.errors import DamagedError, InputError
-from recorder.format.storage import KINDS, TIMESTAMP, base_id, sibling_id
+from recorder.format.storage import INDEX, KINDS, TIMESTAMP, base_id, sibling_id
 from recorder.h5.reading.guard import hard_link, links
 from recorder.h5.store.arrays import Filters
 from recorder.h5.store.attributes import facts_of
 from recorder.h5.store.handle import Handle
-from recorder.h5.store.index import Found, index_of, write_index
+from recorder.h5.store.index import Found, Index, index_of, write_index
 from recorder.h5.store.names import Taken, free_id
 
 _MOST = 2.0**53
@@ -75,10 +75,10 @@ def admit_label(kind: str, value: Any, timestamp: float) -> str:
 def store(handle: Handle, filters: Filters, plan: Plan, elsewhere: Taken | None = None) -> str:
     """Store an object; returns its id, which none has for which ``elsewhere`` is true."""
     kind = KINDS[plan.kind]
+    index = sound_index(handle, plan.kind)
+    assert index is not None
     name = free_id(handle, kind, plan.label or kind.prefix, plan.timestamp, elsewhere)
     plan.write(handle, filters, name)
-    index = index_of(handle, plan.kind)
-    assert index is not None
     index.add(plan.timestamp, name)
     return name
 
@@ -147,16 +147,48 @@ def below(handle: Handle, place: str, name: str) -> Any:
 def listed(handle: Handle, kind: str, start: float = -math.inf, end: float = math.inf) -> Found:
     """Objects of a kind with ``start <= timestamp <= end``, by timestamp and id.
 
-    A file without an index is looked through child by child.
+    A file without an index, or to which another program has added, is looked through child by child.
 
     Raises
     ------
     DamagedError
     """
-    index = index_of(handle, kind)
+    index = sound_index(handle, kind)
     if index is not None:
         return index.between(start, end)
     return sorted((time, name) for time, name in scanned(handle, kind) if start <= time <= end)
+
+
+def sound_index(handle: Handle, kind: str) -> Index | None:
+    """The index of a kind; missing or without some objects it is made anew within a change, else None."""
+    try:
+        index = index_of(handle, kind)
+        if index is not None and len(index) + index.others == count(handle, kind):
+            return index
+    except DamagedError:
+        pass
+    if handle.overlay is None or not handle.changing:
+        return None
+    return _index_anew(handle, kind)
+
+
+def _index_anew(handle: Handle, kind: str) -> Index | None:
+    index = index_of(handle, kind) if handle.has((INDEX, kind)) else None
+    if index is not None:
+        index.drop(handle)
+    found = scanned(handle, kind)
+    handle.refresh()
+    write_index(handle.file, kind, found, count(handle, kind) - len(found))
+    return index_of(handle, kind)
+
+
+def compare_indices(handle: Handle) -> None:
+    """After somebody else's change, which may have put one object in place of another."""
+    for kind in KINDS:
+        index = sound_index(handle, kind)
+        there = {name for name, _ in links(h5py.Group(handle.group(KINDS[kind].places[0])))}
+        if index is None or index.others or {name for _, name in index.everything()} != there:
+            _index_anew(handle, kind)
 
 
 def scanned(handle: Handle, kind: str) -> Found:
@@ -177,6 +209,8 @@ def remove(handle: Handle, kind: str, names: set[str]) -> int:
     What they shared with others stays for these. The bytes come back with a compaction.
     """
     handle.removes = True
+    index = sound_index(handle, kind)
+    rest = [row for row in index.everything() if row[1] not in names] if index is not None else None
     gone = 0
     for place in KINDS[kind].places:
         group = handle.group(place)
@@ -184,9 +218,7 @@ def remove(handle: Handle, kind: str, names: set[str]) -> int:
             if group is not None and group.links.exists(name.encode()):
                 group.unlink(name.encode())
                 gone += place == KINDS[kind].places[0]
-    index = index_of(handle, kind)
-    rest = [row for row in index.everything() if row[1] not in names] if index is not None else None
-    handle.forget()
-    if rest is not None:
-        write_index(handle.file, kind, rest)
+    handle.refresh()
+    if index is not None and rest is not None:
+        write_index(handle.file, kind, rest, index.others)
     return gone

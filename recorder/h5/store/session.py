@@ -133,7 +133,7 @@ class Session:
             try:
                 handle = self._fresh_writer()
                 self._depth, self._failed = 1, None
-                handle.removes = removes
+                handle.removes, handle.changing = removes, True
                 try:
                     with _shared(handle, self.path):
                         yield handle
@@ -146,7 +146,7 @@ class Session:
                     self._drop_writer()
                     raise
                 finally:
-                    self._depth = 0
+                    self._depth, handle.changing = 0, False
             finally:
                 self.turns.release()
 

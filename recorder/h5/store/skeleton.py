@@ -9,7 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from recorder.errors import DamagedError
 from recorder.format.storage import (
     KINDS,
     LAYOUT_VERSION,
@@ -22,8 +21,7 @@ from recorder.h5.reading.guard import attributes
 from recorder.h5.skeleton import put_text
 from recorder.h5.store.arrays import Filters
 from recorder.h5.store.handle import Handle
-from recorder.h5.store.index import index_of, write_index
-from recorder.h5.store.objects import scanned
+from recorder.h5.store.index import write_index
 
 
 def initialise(file: Any, filters: Filters, store_id: str | None = None) -> None:
@@ -62,22 +60,10 @@ def is_current(file: Any) -> bool:
 
 
 def prepare(handle: Handle, filters: Filters) -> None:
-    """Bring an older file, or one that another program has added to, up to what changes rely on.
-
-    Objects stay as they are; they get their rows in the index.
-    """
+    """Bring an older file up to what changes rely on; its objects stay as they are."""
     file = handle.file
     if not is_current(file) or any(handle.group(place) is None for place in SKELETON):
         complete(file, filters)
-    for kind in KINDS.values():
-        group = handle.group(kind.places[0])
-        try:
-            index = index_of(handle, kind.name)
-        except DamagedError:
-            index = None
-        if index is None or len(index) != group.get_num_objs():
-            handle.forget()
-            write_index(file, kind.name, scanned(handle, kind.name))
 
 
 def complete(file: Any, filters: Filters) -> None:
