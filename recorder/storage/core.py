@@ -196,7 +196,8 @@ class Core:
             if found is None:
                 # The newest first: what is asked for is rarely old.
                 for _, session in self._open(self._family()[::-1]):
-                    found = session.fetch(lambda handle: find(handle, name), finish)
+                    with contextlib.suppress(FileNotFoundError):  # its last object has just been removed
+                        found = session.fetch(lambda handle: find(handle, name), finish)
                     if found is not None:
                         break
         if found is None:

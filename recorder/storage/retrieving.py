@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from recorder.errors import InputError
 from recorder.format.storage import KINDS
-from recorder.h5.store import objects, snapshots, spikes, tables, traces
+from recorder.h5.store import family, objects, snapshots, spikes, tables, traces
 from recorder.h5.store.handle import Handle
 from recorder.storage.core import Core
 from recorder.storage.objects import Entry, NetworkSnapshot, SpikeTrainData
@@ -107,9 +108,12 @@ class Retrieving(Core):
                     for time, name in objects.listed(handle, each, start, end)
                 ]
 
-            members = [member for member in self._family() if member.covers(start, end)]
-            for path, session in [*self._open(members), (self.file_path, self._session)]:
-                found += [Entry(*entry, path) for entry in session.read(look)]
+            # Objects and names of other files in one look: what is rotated in between would be in neither.
+            newest, members = self._session.read(lambda handle: (look(handle), family.members_of(handle)))
+            for path, session in self._open([member for member in members if member.covers(start, end)]):
+                with suppress(FileNotFoundError):  # all of its objects have just been removed
+                    found += [Entry(*entry, path) for entry in session.read(look)]
+            found += [Entry(*entry, self.file_path) for entry in newest]
         if label is not None:
             found = [entry for entry in found if _label_of(entry) == label]
         return sorted(found, key=lambda entry: (entry.timestamp, entry.id, entry.kind))

@@ -1,13 +1,12 @@
 """The open file of a store: changes one after the other, each whole or not at all, and reads beside them.
 
-HDF5 keeps the file open between changes, which takes a third of what opening it for each would. Whether
-another process or program has changed it meanwhile is told by :mod:`recorder.h5.store.state`.
+HDF5 keeps the file open between changes, which saves it opening and closing for each. Whether another
+process or program has changed it meanwhile is told by :mod:`recorder.h5.store.state`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
@@ -15,24 +14,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import h5py
-
-from recorder.errors import FlightrecError, HDF5StorageError, InputError, StorageLockedError
+from recorder.errors import FlightrecError, HDF5StorageError, InputError
 from recorder.h5.reading.guard import BROKEN
 from recorder.h5.store.handle import Handle
-from recorder.h5.store.overlay import KeptOverlay, claimed_end
-from recorder.h5.store.recover import journal_of, open_recovered, recover
+from recorder.h5.store.opening import open_reader, open_writer, shared
+from recorder.h5.store.overlay import claimed_end
+from recorder.h5.store.recover import journal_of, recover
 from recorder.h5.store.state import State, quiet_state, set_own_time, state_of
 from recorder.h5.store.turns import Turns
-from recorder.h5.transaction import LIBVER, commit, reserve
-from recorder.h5.untrusted import open_untrusted
+from recorder.h5.transaction import commit, reserve
 
 T = TypeVar("T")
 
 ATTEMPTS = 40
 """Times that a read is done again when changes overtake it; then it waits for its turn."""
-CACHE_BYTES = 1 << 17
-"""Of HDF5's metadata: at each flush it looks at all it has, so more would make every change slower."""
 _WRONG: tuple[type[Exception], ...] = (*BROKEN, FlightrecError)
 
 
@@ -135,7 +130,7 @@ class Session:
                 self._depth, self._failed = 1, None
                 handle.removes, handle.changing = removes, True
                 try:
-                    with _shared(handle, self.path):
+                    with shared(handle, self.path):
                         yield handle
                         if self._failed is not None:
                             raise HDF5StorageError(
@@ -259,10 +254,7 @@ class Session:
             with contextlib.suppress(OSError):
                 self._take()
                 self.turns.release()
-            file = open_recovered(self.path)
-        else:
-            file = open_untrusted(self.path)
-        self._reader = Handle(file, state)
+        self._reader = open_reader(self.path, state)
         return self._reader
 
     def _fresh_writer(self) -> Handle:
@@ -274,16 +266,7 @@ class Session:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        overlay = KeptOverlay(descriptor, end=claimed_end(descriptor), close=True, untrusted=True)
-        try:
-            overlay.clear_flags()
-            file = h5py.File(overlay, "r+", libver=LIBVER)
-        except BaseException:
-            overlay.close()
-            raise
-        _limit_cache(file)
-        self._writer = Handle(file, None, overlay)
+        self._writer = open_writer(self.path)
         if self._prepare is not None:
             try:
                 self._prepare(self._writer)
@@ -364,28 +347,3 @@ class Session:
         for handle in handles:
             if handle is not None:
                 handle.close()
-
-
-@contextlib.contextmanager
-def _shared(handle: Handle, path: Path) -> Iterator[None]:
-    """Have HDF5 refuse to open the file for writing elsewhere, and notice where it has."""
-    assert handle.overlay is not None
-    descriptor = handle.overlay.descriptor
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise StorageLockedError(f"{path} is open for writing in another program") from None
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def _limit_cache(file: Any) -> None:
-    config = file.id.get_mdc_config()
-    config.set_initial_size = True
-    config.initial_size = config.max_size = CACHE_BYTES
-    config.min_size = min(config.min_size, CACHE_BYTES)
-    config.incr_mode = config.flash_incr_mode = config.decr_mode = 0
-    file.id.set_mdc_config(config)
