@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ logger = logging.getLogger("recorder")
 
 PATIENCE = 60.0
 """Seconds to wait while others use the file, unless told otherwise."""
-_OPEN_MEMBERS = 8
+_OPEN_MEMBERS = 64
 
 
 class Core:
@@ -59,6 +60,7 @@ class Core:
         self._filters = Filters.of(compression, compression_opts, self.chunk_size)
         self._patience = patience
         self._members: OrderedDict[str, Session] = OrderedDict()
+        self._members_lock = threading.Lock()
         with self._speaking("open"):
             self.file_path.parent.mkdir(parents=True, exist_ok=True)
             warn_of_network(self.file_path.parent, stacklevel=3)
@@ -167,12 +169,19 @@ class Core:
             if not path.exists():
                 logger.warning("Rotated file not found: %s", path)
                 continue
-            if member.name not in self._members:
-                self._members[member.name] = self._new_session(path)
-                while len(self._members) > _OPEN_MEMBERS:
-                    self._members.popitem(last=False)[1].close()
-            self._members.move_to_end(member.name)
-            yield path, self._members[member.name]
+            yield path, self._member_session(member.name, path)
+
+    def _member_session(self, name: str, path: Path) -> Session:
+        with self._members_lock:
+            if name not in self._members:
+                self._members[name] = self._new_session(path)
+            self._members.move_to_end(name)
+            oldest = self._members.popitem(last=False)[1] if len(self._members) > _OPEN_MEMBERS else None
+            found = self._members[name]
+        if oldest is not None:
+            # Whoever still uses it opens it again.
+            oldest.close()
+        return found
 
     def _family(self) -> list[family.Member]:
         return self._session.read(family.members_of)

@@ -6,8 +6,6 @@ import json
 import logging
 import math
 import shutil
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ import scipy.sparse
 
 from recorder.errors import FlightrecError, InputError, OptionError, TransferError
 from recorder.storage import HDF5Storage, HDF5StorageError, NetworkSnapshot, StorageInputError
-from tests.crash.harness import ask
 from tests.storage.objects import METADATA, Case, assert_equal, cases, sparse_matrix
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "hdf5storage_a"
@@ -123,27 +120,6 @@ def test_what_consecutive_snapshots_share_is_stored_once(tmp_path: Path) -> None
             assert found is not None
             assert_equal(found.adjacency_matrix, adjacency)
         assert storage.verify() == []
-
-
-@pytest.mark.skipif(not (find_spec("torch") and find_spec("jax")), reason="needs torch and jax")
-def test_arrays_of_other_libraries(tmp_path: Path) -> None:
-    # In a process of its own: a process that has JAX's threads should not fork, as other tests do.
-    assert ask(lambda: _arrays_of_other_libraries(tmp_path / "s.h5")) == {}
-
-
-def _arrays_of_other_libraries(path: Path) -> dict[str, Any]:
-    torch, jnp = import_module("torch"), import_module("jax.numpy")
-    storage = HDF5Storage(path)
-    name = storage.store_network_snapshot(
-        T, torch.eye(3, requires_grad=True), jnp.arange(6.0).reshape(2, 3), [[1, 2], [3, 4]]
-    )
-    found = storage.retrieve_network_snapshot(name)
-    assert found is not None
-    assert_equal(found.adjacency_matrix, np.eye(3, dtype=np.float32))
-    assert_equal(found.weight_matrix, np.arange(6, dtype=np.float32).reshape(2, 3))
-    assert_equal(found.neuron_states, np.array([[1, 2], [3, 4]]))
-    storage.close()
-    return {}
 
 
 BAD: dict[str, tuple[str, tuple[Any, ...], str]] = {

@@ -145,5 +145,5 @@ class Stores(RuleBasedStateMachine):
 
 
 TestStores = Stores.TestCase
-TestStores.settings = settings(max_examples=6, stateful_step_count=15, deadline=None)
+TestStores.settings = settings(max_examples=5, stateful_step_count=15, deadline=None)
 assert issubclass(StorageInputError, HDF5StorageError)
