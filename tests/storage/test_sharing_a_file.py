@@ -175,3 +175,22 @@ def test_the_lock_file_may_be_deleted(tmp_path: Path) -> None:
             (tmp_path / "s.h5.lock").unlink()
             other.store_reservoir_states(1.0, [k])
         assert len(storage.find()) == len(other.find()) == 6
+
+
+def test_a_child_of_a_killed_process_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path, pids = tmp_path / "s.h5", tmp_path / "child"
+
+    def killed_in_a_batch() -> None:
+        storage = HDF5Storage(path)
+        with storage.batch():
+            storage.store_reservoir_states(1.0, [1])
+            pids.write_text(str(fork(lambda: time.sleep(60))))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(fork(killed_in_a_batch), 0)
+    try:
+        with HDF5Storage(path, patience=5.0) as storage:
+            assert storage.find() == []
+            assert storage.store_reservoir_states(1.0, [1]) == "default_1000"
+    finally:
+        os.kill(int(pids.read_text()), signal.SIGKILL)

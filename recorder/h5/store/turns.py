@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import time
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from recorder.format.layout import LOCK_SUFFIX
 _FIELD = 16
 _SIZE = 256
 _LEAST, _MOST = 0.0002, 0.01
+_all: weakref.WeakSet[Turns] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Turns:
         self.patience = patience
         self._descriptor, self._inode = -1, 0
         self._count = Count(0, 0, 0)
+        _all.add(self)
 
     def take(self) -> Count:
         """Wait until nobody else changes the file, and return what the lock file says.
@@ -150,6 +153,16 @@ class Turns:
         except (OSError, ValueError):
             return "another process"
         return f"process {found.get('pid')} on {found.get('host')}"
+
+
+def _disown_all() -> None:
+    # The kernel's lock is held until its last descriptor is closed: a child that outlives its parent, killed
+    # in the middle of a change, would keep others from it.
+    for turns in list(_all):
+        turns.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 def look(path: Path) -> Count | None:
