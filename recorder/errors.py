@@ -20,10 +20,13 @@
     ├── RingFullError (RuntimeError)        on_full="raise" and no block is free
     ├── RecordingLockedError (OSError)      another process writes this recording
     ├── WriteError (OSError)                the writer could not store what it was given
-    └── ReadError (ValueError)              a recording cannot be read
-        ├── NotRunningError (TimeoutError)  one that runs was waited for
-        ├── DamagedError                    bytes do not say what they must
-        └── RepairError                     a killed recording could not be brought back
+    ├── ReadError (ValueError)              a recording cannot be read
+    │   ├── NotRunningError (TimeoutError)  one that runs was waited for
+    │   ├── DamagedError                    bytes do not say what they must
+    │   └── RepairError                     a killed recording could not be brought back
+    └── HDF5StorageError                    a store of network states could not do what it was asked to
+        ├── StorageInputError (InputError)  a value for a store; nothing of it was stored
+        └── StorageLockedError (OSError)    others use the store's file for too long
 
     DroppedStepsWarning (UserWarning)       on_full="drop" let steps go; once an episode
     NetworkFileSystemWarning (UserWarning)  a recording's folder is not on a disk of this machine
@@ -152,6 +155,18 @@ class DamagedError(ReadError):
 
 class RepairError(ReadError):
     """A killed recording could not be brought back; nothing was changed."""
+
+
+class HDF5StorageError(FlightrecError):
+    """A store of network states could not do what it was asked to; its cause is chained."""
+
+
+class StorageInputError(HDF5StorageError, InputError):
+    """A value given to a store was refused before anything of it was stored; attributes as InputError's."""
+
+
+class StorageLockedError(HDF5StorageError, OSError):
+    """Another process, or another program, uses the store's file for longer than one waits."""
 
 
 class DroppedStepsWarning(UserWarning):

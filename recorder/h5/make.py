@@ -124,6 +124,28 @@ def growing(
     return h5d.create(parent, path, type_of(dtype), space, plist, unicode())
 
 
+def fixed(
+    parent: Any,
+    name: bytes,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    chunk: tuple[int, ...],
+    keywords: Mapping[str, Any],
+) -> Any:
+    """A dataset of this shape in chunks, which grows only along axes without any length."""
+    most = tuple(n or None for n in shape)
+    if isinstance(keywords.get("compression"), int):
+        group = h5py.Group(parent)
+        return group.create_dataset(name.decode(), shape, dtype, maxshape=most, chunks=chunk, **keywords).id
+    space = (
+        _space(shape)
+        if 0 not in shape
+        else h5s.create_simple(shape, tuple(n or h5s.UNLIMITED for n in shape))
+    )
+    plist = _growing_plist(dtype, chunk, tuple(sorted(keywords.items())))
+    return h5d.create(parent, name, type_of(dtype), space, plist, unicode())
+
+
 @lru_cache(maxsize=256)
 def _growing_plist(
     dtype: np.dtype[Any], chunk: tuple[int, ...], keywords: tuple[tuple[str, Any], ...]

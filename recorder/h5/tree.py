@@ -35,7 +35,9 @@ def put_document(group: Any, name: str, value: Any) -> None:
     put_encoded(group, name, dumps(value, name))
 
 
-def put_encoded(group: Any, name: str, data: bytes, *, dataset: bool = False) -> None:
+def put_encoded(
+    group: Any, name: str, data: bytes, *, dataset: bool = False, filters: dict[str, Any] = GZIP
+) -> None:
     """Store document bytes as :func:`put_document` does, or as a dataset in any case."""
     if name in group.attrs and not dataset:
         del group.attrs[name]
@@ -45,7 +47,7 @@ def put_encoded(group: Any, name: str, data: bytes, *, dataset: bool = False) ->
         group.attrs[name] = np.bytes_(data)
     else:
         # The mark tells a reader of a tree this from an array of uint8 that a user stored.
-        put_array(group, name, np.frombuffer(data, np.uint8)).attrs[ENCODING] = EVENTS_JSON
+        put_array(group, name, np.frombuffer(data, np.uint8), filters).attrs[ENCODING] = EVENTS_JSON
 
 
 def get_document(group: Any, name: str, default: Any = None) -> Any:
@@ -81,12 +83,13 @@ def put_values(group: Any, mapping: Mapping[str, Any]) -> None:
         del group.attrs[name]
     put_encoded(group, DOCUMENT, data)
     for key, value in mapping.items():
-        if isinstance(key, str) and key != DOCUMENT and _mirrors(key) and _mirrors(value):
+        if isinstance(key, str) and key != DOCUMENT and mirrors(key) and mirrors(value):
             # As a plain str: h5py has no conversion for NumPy's.
             group.attrs[key] = str.__str__(value) if isinstance(value, str) else value
 
 
-def _mirrors(value: Any) -> bool:
+def mirrors(value: Any) -> bool:
+    """Whether a plain attribute can show this value or name."""
     if isinstance(value, str):
         try:
             return value != "" and "\0" not in value and len(value.encode()) <= ATTRIBUTE_LIMIT
@@ -159,7 +162,7 @@ def write_plan(group: Any, plan: Mapping[str, Any], filters: dict[str, Any] = GZ
     """Write what :func:`plan_tree` returned into ``group``."""
     for name, value in plan.items():
         if isinstance(value, bytes):
-            put_encoded(group, name, value, dataset=name in OWN_ATTRIBUTES)
+            put_encoded(group, name, value, dataset=name in OWN_ATTRIBUTES, filters=filters)
         elif isinstance(value, Csr):
             put_csr(group.create_group(name), value, filters)
         elif isinstance(value, dict):

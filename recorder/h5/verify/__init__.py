@@ -55,6 +55,12 @@ def verify(
         for suffix, what in ((RING_SUFFIX, "logged steps wait"), (JOURNAL_SUFFIX, "a change waits")):
             if suffix in beside:
                 yield Finding("/", f"its program was killed: {what} beside the file, run `flightrec repair`")
+    if alive or JOURNAL_SUFFIX not in beside:
+        from recorder.h5.store.check import check_store, is_store_file
+
+        if is_store_file(path):
+            yield from check_store(path, progress, tally)
+            return
     look = Look(alive, Tally() if tally is None else tally)
     try:
         units = patiently(path, look.units)
