@@ -6,10 +6,12 @@ process or program has changed it meanwhile is told by :mod:`recorder.h5.store.s
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +31,7 @@ T = TypeVar("T")
 ATTEMPTS = 40
 """Times that a read is done again when changes overtake it; then it waits for its turn."""
 _WRONG: tuple[type[Exception], ...] = (*BROKEN, FlightrecError)
+_all: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
 class Session:
@@ -62,6 +65,7 @@ class Session:
         self._prepare = prepare
         self._patience = patience
         self._reset()
+        _all.add(self)
 
     def _reset(self) -> None:
         self._mutex = threading.RLock()
@@ -347,3 +351,10 @@ class Session:
         for handle in handles:
             if handle is not None:
                 handle.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    # HDF5 would close what is left once Python is gone, and call the overlay then.
+    for session in list(_all):
+        session.close()
