@@ -27,9 +27,8 @@ def saved(folder: Path, name: str) -> dict[str, object]:
 
 
 def test_benchmark(tmp_path: Path) -> None:
-    out = run("benchmark.py", "--quick", "--scenarios", "facts", "medium_normal", "--output", str(tmp_path))
+    out = run("benchmark.py", "--quick", "--scenarios", "facts", "--output", str(tmp_path))
     assert "bytes/step" in out
-    assert "medium_normal" in out
     found = saved(tmp_path, "benchmark-quick")
     cases = found["results"]["facts"]  # type: ignore[index]
     assert cases["standard"]["steps"] == cases["optimized, same steps"]["steps"] == 1_000
@@ -69,7 +68,7 @@ def test_async_write(tmp_path: Path) -> None:
 
 
 def test_reading(tmp_path: Path) -> None:
-    out = run("reading.py", "--quick", "--workloads", "facts", "1k-2.0%-raster", "--output", str(tmp_path))
+    out = run("reading.py", "--quick", "--workloads", "facts", "--output", str(tmp_path))
     assert "slice 1%" in out
     found = saved(tmp_path, "reading-quick")["results"]["facts"]  # type: ignore[index]
     assert found["file_bytes"] > 0
@@ -80,7 +79,7 @@ def test_reading(tmp_path: Path) -> None:
 
 
 def test_size(tmp_path: Path) -> None:
-    out = run("size.py", "--quick", "--output", str(tmp_path))
+    out = run("size.py", "--quick", "--steps", "10000", "--output", str(tmp_path))
     assert "× Shannon" in out
     found = saved(tmp_path, "size-quick")
     rare = found["spikes"]["independent, 2.0%"]  # type: ignore[index]

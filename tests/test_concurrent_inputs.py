@@ -75,7 +75,7 @@ def test_two_threads(tmp_path: Path, kind: str, other: Send) -> None:
     # Threads change places all the time, so that few calls suffice.
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
-    calls = 300 if kind == "standard" else 3000
+    calls = 100 if kind == "standard" else 3000
     send = many if kind == "batch" else one
     threads = [
         threading.Thread(target=work, args=(send, 0, calls)),

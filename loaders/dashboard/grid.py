@@ -65,4 +65,4 @@ class Grid:
 
 
 def _edges(start: int, steps: int, bins: int) -> NDArray[np.float64]:
-    return start + np.arange(bins + 1, dtype=np.float64) * (steps / bins)
+    return np.linspace(start, start + steps, bins + 1)

@@ -106,7 +106,7 @@ class StatusTaker:
             try:
                 return self._taken()
             except (ReadError, *MISREADINGS) as error:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or not is_written(self._path):
                     raise ReadError(f"{self._path} cannot be read: {error}") from error
             time.sleep(0.002)
 

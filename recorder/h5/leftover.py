@@ -13,16 +13,17 @@ import h5py
 
 F = TypeVar("F", bound=h5py.File)
 
-_open: weakref.WeakSet[h5py.File] = weakref.WeakSet()
+_open: weakref.WeakValueDictionary[int, h5py.File] = weakref.WeakValueDictionary()
+"""By ``id``: the hash of a file asks HDF5, which a damaged one may refuse."""
 
 
 def closed_at_exit(file: F) -> F:
     """The same file, which is closed when the interpreter ends, if it is still open then."""
-    _open.add(file)
+    _open[id(file)] = file
     return file
 
 
 @atexit.register
 def _close_all() -> None:
-    for file in list(_open):
+    for file in list(_open.values()):
         file.close()
