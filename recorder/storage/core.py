@@ -26,6 +26,7 @@ from recorder.h5.store import family, objects, skeleton
 from recorder.h5.store.arrays import Filters
 from recorder.h5.store.handle import Handle
 from recorder.h5.store.session import Session
+from recorder.interrupts import deferred
 
 logger = logging.getLogger("recorder")
 
@@ -48,7 +49,8 @@ class Core:
         durability: str,
         patience: float,
     ) -> None:
-        self.file_path = Path(file_path)
+        # One name for a file, wherever the program goes and whatever link it came by: its lock is beside it.
+        self.file_path = Path(os.path.realpath(file_path))
         self.compression, self.compression_opts = compression, compression_opts
         self.chunk_size, self.max_file_size = int(chunk_size), int(max_file_size)
         self.enable_swmr, self.durability = bool(enable_swmr), durability
@@ -72,12 +74,13 @@ class Core:
         logger.info("HDF5 storage initialized: %s", self.file_path)
 
     def _new_session(self, path: Path) -> Session:
+        filters = self._filters  # the store itself would live as long as its session
         return Session(
             path,
             patience=self._patience,
             reaching=self.enable_swmr,
             sync=self.durability == "fsync",
-            prepare=lambda handle: skeleton.prepare(handle, self._filters),
+            prepare=lambda handle: skeleton.prepare(handle, filters),
         )
 
     def _create(self) -> None:
@@ -100,10 +103,15 @@ class Core:
             raise HDF5StorageError(f"{self.file_path} is an HDF5 file but no store: it lacks its groups")
 
     @contextlib.contextmanager
-    def _speaking(self, what: str) -> Iterator[None]:
-        """Have every expected error be one of the store's."""
+    def _speaking(self, what: str, *, brief: bool = True) -> Iterator[None]:
+        """Have every expected error be one of the store's.
+
+        Signals wait until what is brief has been done: HDF5 does not survive an exception of a handler that
+        runs while it reads or writes.
+        """
         try:
-            yield
+            with deferred() if brief else contextlib.nullcontext():
+                yield
         except (HDF5StorageError, OptionError):
             raise
         except InputError as error:

@@ -16,7 +16,7 @@ from recorder.format.storage import KINDS, MAIN_GROUPS
 from recorder.h5.store import family, objects, skeleton
 from recorder.h5.store.check import check_store
 from recorder.h5.store.compact import compact
-from recorder.h5.store.copying import back_up, put_back
+from recorder.h5.store.copying import back_up, members_of, put_back
 from recorder.h5.store.handle import Handle
 from recorder.h5.store.rotate import rotate
 from recorder.h5.store.session import Session
@@ -27,6 +27,8 @@ from recorder.storage.objects import CompactReport
 logger = logging.getLogger("recorder")
 
 DAY = 86_400.0
+_ATTEMPTS = 100
+"""To copy files of which one may be rotated meanwhile."""
 Progress = Callable[[int, int], None]
 Retention = Mapping[str, float | None]
 
@@ -121,7 +123,7 @@ class Managing(Core):
         ------
         HDF5StorageError
         """
-        with self._speaking("remove old objects"):
+        with self._speaking("remove old objects", brief=False):
             self._refuse_in_batch("cleanup_old_data")
             cutoffs = self._cutoffs(retention_days, kinds or {}, time.time() if now is None else now)
             removed = 0
@@ -182,7 +184,7 @@ class Managing(Core):
         HDF5StorageError
             It could not be done; the file is as it was.
         """
-        with self._speaking("compact the file"):
+        with self._speaking("compact the file", brief=False):
             self._refuse_in_batch("compact_file")
             with _bar(progress, f"compact {self.file_path.name}") as shown:
                 count, before, after, resumed = compact(self._session, self._filters, shown)
@@ -204,7 +206,7 @@ class Managing(Core):
             Counts what was read.
         """
         found: list[Finding] = []
-        with self._speaking("verify the files"):
+        with self._speaking("verify the files", brief=False):
             self._refuse_in_batch("verify")
             for path in self.files():
                 prefix = "" if path == self.file_path else f"{path.name}:"
@@ -221,10 +223,19 @@ class Managing(Core):
         HDF5StorageError
             A file is damaged, or cannot be copied.
         """
-        with self._speaking("back up the files"):
+        with self._speaking("back up the files", brief=False):
             self._refuse_in_batch("backup")
-            sessions = [session for _, session in self._open(self._family())]
-            return [back_up(session, Path(folder)) for session in [*sessions, self._session]]
+            for _ in range(_ATTEMPTS):
+                # It names the others, which do not change but for what is removed.
+                newest = back_up(self._session, Path(folder))
+                paths = [self.file_path.with_name(name) for name in members_of(newest)]
+                if all(path.exists() for path in paths):
+                    sessions = [self._member_session(path.name, path) for path in paths]
+                    return [*(back_up(session, Path(folder)) for session in sessions), newest]
+                lost = [path for path in paths if not path.exists()]
+                if {path.name for path in lost} & {member.name for member in self._family()}:
+                    raise HDF5StorageError(f"{lost[0]} is missing, which belongs to the store")
+            raise HDF5StorageError(f"{self.file_path}: its files change faster than they can be backed up")
 
     @staticmethod
     def restore(folder: str | Path, file_path: str | Path) -> list[Path]:

@@ -189,7 +189,7 @@ def test_a_compaction_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytes
 
         child = fork(lambda: storage.compact(stop))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-        assert (tmp_path / "s.tmp.h5").exists()
+        assert (tmp_path / "s.h5.compact").exists()
         report = storage.compact()
         assert (report.resumed, report.objects) == (20, 40)
         child = fork(lambda: storage.compact(stop))

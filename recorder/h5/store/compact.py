@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def compact(
         The copy cannot be written.
     """
     path = session.path
-    temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
+    temporary = path.with_name(path.name + ".compact")
     with session.looking() as handle:
         before = session.size()
         stamp = ",".join(map(str, state_of(path).file))
@@ -77,6 +78,7 @@ def compact(
         for finding in check_store(temporary):
             raise HDF5StorageError(f"{temporary}: the copy is not sound: {finding}")
         _compare(handle, temporary)
+        shutil.copymode(path, temporary)
         temporary.replace(path)
         sync_folder(path.parent)
     return copied.objects, before, path.stat().st_size, copied.found

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
-from recorder.errors import HDF5StorageError
+from recorder.errors import FlightrecError, HDF5StorageError
 from recorder.h5.journal import sync_folder
+from recorder.h5.reading.guard import BROKEN
 from recorder.h5.store import family
 from recorder.h5.store.check import check_store
 from recorder.h5.store.overlay import claimed_end
-from recorder.h5.store.recover import journal_of
+from recorder.h5.store.recover import journal_of, recover
 from recorder.h5.store.session import Session
 from recorder.h5.untrusted import open_untrusted
 
@@ -45,6 +47,12 @@ def back_up(session: Session, folder: Path) -> Path:
     return target
 
 
+def members_of(path: Path) -> list[str]:
+    """Names of the rotated files that a file knows."""
+    with open_untrusted(path) as file:
+        return [member.name for member in family.members_in(file)]
+
+
 def put_back(folder: Path, path: Path) -> list[Path]:
     """Put a backup in place of a store's files; returns the new names of the files that stood there.
 
@@ -57,9 +65,7 @@ def put_back(folder: Path, path: Path) -> list[Path]:
     source = folder / path.name
     if not source.is_file():
         raise HDF5StorageError(f"{folder} has no backup of {path.name}")
-    with open_untrusted(source) as file:
-        names = [member.name for member in family.members_in(file)]
-    files = [folder / name for name in [*names, path.name]]
+    files = [folder / name for name in [*members_of(source), path.name]]
     for each in files:
         if not each.is_file():
             raise HDF5StorageError(f"{folder} lacks {each.name}, which belongs to the backup")
@@ -68,10 +74,14 @@ def put_back(folder: Path, path: Path) -> list[Path]:
     session = Session(path, patience=60.0, reaching=False, sync=True)
     session.turns.take()
     try:
+        if path.exists() and journal_of(path).exists():
+            # What was left of a change belongs to the file that goes; a damaged one may not take it any more.
+            with contextlib.suppress(*BROKEN, FlightrecError):
+                recover(path)
+        journal_of(path).unlink(missing_ok=True)
         replaced = [
             moved for each in files if (moved := _replace(each, path.with_name(each.name))) is not None
         ]
-        journal_of(path).unlink(missing_ok=True)
         session.turns.finish(removed=True)
         sync_folder(path.parent)
     finally:

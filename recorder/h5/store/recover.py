@@ -10,6 +10,7 @@ import h5py
 from recorder.errors import DamagedError
 from recorder.format.layout import JOURNAL_SUFFIX
 from recorder.h5 import journal
+from recorder.h5.leftover import closed_at_exit
 from recorder.h5.store.overlay import KeptOverlay, claimed_end
 from recorder.h5.transaction import LIBVER, commit
 
@@ -45,7 +46,7 @@ def open_recovered(path: Path) -> h5py.File:
     try:
         journal.replay(overlay, journal_of(path))
         overlay.clear_flags()
-        return h5py.File(overlay, "r", libver=LIBVER)
+        return closed_at_exit(h5py.File(overlay, "r", libver=LIBVER))
     except DamagedError as error:
         overlay.close()
         raise OSError(str(error)) from error

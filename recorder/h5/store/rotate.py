@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def rotate(session: Session, filters: Filters, stem: str) -> Path:
                 _draft(path).unlink(missing_ok=True)
                 raise
             break
+        shutil.copymode(target, _draft(path))
         _draft(path).replace(path)
         sync_folder(path.parent)
         with contextlib.suppress(OSError):

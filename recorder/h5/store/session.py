@@ -25,6 +25,7 @@ from recorder.h5.store.recover import journal_of, recover
 from recorder.h5.store.state import State, quiet_state, set_own_time, state_of
 from recorder.h5.store.turns import Turns
 from recorder.h5.transaction import commit, reserve
+from recorder.interrupts import deferred
 
 T = TypeVar("T")
 
@@ -73,13 +74,13 @@ class Session:
         self._pid = os.getpid()
         self._writer: Handle | None = None
         self._reader: Handle | None = None
-        self._depth = 0
+        self._depth, self._thread = 0, 0
         self._failed: BaseException | None = None
 
     @property
     def changing(self) -> bool:
         """Whether the calling thread is within a change."""
-        return self._depth > 0
+        return self._depth > 0 and self._thread == threading.get_ident()
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -131,7 +132,7 @@ class Session:
             self._take()
             try:
                 handle = self._fresh_writer()
-                self._depth, self._failed = 1, None
+                self._depth, self._failed, self._thread = 1, None, threading.get_ident()
                 handle.removes, handle.changing = removes, True
                 try:
                     with shared(handle, self.path):
@@ -140,7 +141,8 @@ class Session:
                             raise HDF5StorageError(
                                 f"{self.path}: an earlier failure has undone the whole batch: {self._failed}"
                             ) from self._failed
-                        self._commit(handle)
+                        with deferred():
+                            self._commit(handle)
                 except BaseException:
                     self._drop_writer()
                     raise
