@@ -128,11 +128,12 @@ class Writer:
 
     def _ask(self, request: _Request | _Showing) -> None:
         if self._thread is None:
-            try:
-                with deferred(), self.busy:
-                    request.run(self._sink)
-            except (OSError, RuntimeError) as error:
-                self._fail(error)
+            with deferred():
+                try:
+                    with self.busy:
+                        request.run(self._sink)
+                except BaseException as error:
+                    self._fail(error)
         else:
             with self._state:
                 self._requests.append(request)

@@ -6,10 +6,12 @@ HDF5 closes what was left open after Python is gone, and would call the object t
 from __future__ import annotations
 
 import atexit
+import contextlib
 import weakref
 from typing import TypeVar
 
 import h5py
+from h5py._objects import phil
 
 F = TypeVar("F", bound=h5py.File)
 
@@ -25,5 +27,8 @@ def closed_at_exit(file: F) -> F:
 
 @atexit.register
 def _close_all() -> None:
+    # Never let go of: a thread that the interpreter stops while it reads would keep HDF5 from everybody.
+    phil.acquire()
     for file in list(_open.values()):
-        file.close()
+        with contextlib.suppress(Exception):  # of one that is damaged; the others are closed all the same
+            file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder import DataExporter, StandardDataExporter
+from loaders import ExperimentLoader
+from recorder import DataExporter, StandardDataExporter, WriteError
 from recorder.h5.chunking import Chunking
 from recorder.h5.file import open_snapshot
 from recorder.h5.repair import repair
@@ -243,7 +245,7 @@ def test_chunks_have_the_rows_that_may_wait(tmp_path: Path, clock: Clock) -> Non
                 rows[rate] = group["x"].chunks[0]
                 assert group["timesteps"].chunks == (10_000,)
             exporter.end_episode(success=True)
-    assert rows == {1: 128, 10: pytest.approx(7, abs=1), 1_000: pytest.approx(700, abs=70), 100_000: 10_000}
+    assert rows == {1: 1000, 10: pytest.approx(7, abs=1), 1_000: pytest.approx(700, abs=70), 100_000: 10_000}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
@@ -468,3 +470,51 @@ def test_filters_of_hdf5_show_whole_chunks(tmp_path: Path) -> None:
                 x = file["episodes/episode_0000/behavior/x"]
                 assert np.array_equal(x[:], np.arange((step + 1) // x.chunks[0] * x.chunks[0]))
                 assert x.chunks[0] <= 50
+
+
+@pytest.mark.parametrize("steps", [[500, 400, 300, 450], [-5, -4, 3], list(range(0, 60, 3))], ids=str)
+def test_what_is_said_of_timesteps_is_true(tmp_path: Path, steps: list[int]) -> None:
+    """Also of those from before the rows of a chunk were chosen."""
+    options: dict[str, Any] = {"enable_swmr": True, "flush_interval": 0.2, "validate_data": False}
+    logged = [*steps, *range(1000, 4000)]
+    with DataExporter("run", tmp_path, **options) as exporter:
+        exporter.start_episode()
+        for number, step in enumerate(logged):
+            exporter.log(step, behavior={"x": float(number)}, reward=float(number % 3))
+            if number in (len(steps) - 1, len(steps) + 700):
+                exporter.flush()
+        exporter.end_episode()
+    with ExperimentLoader(exporter.h5_path) as loader:
+        found = loader.get_episode(0).stream("behavior/x")
+        assert found.timesteps.tolist() == logged
+        assert len(found.read()) == len(logged)
+    assert list(verify(exporter.h5_path)) == []
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError, ValueError, MemoryError])
+def test_what_cannot_be_shown_is_told_and_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    exporter = DataExporter("run", tmp_path, enable_swmr=True, flush_interval=100.0)
+    exporter.start_episode()
+
+    def fail(*_: Any) -> bool:
+        raise error("no")
+
+    for step in range(200):
+        exporter.log(step, behavior={"x": float(step)})
+    exporter.flush()
+    for step in range(200, 400):
+        exporter.log(step, behavior={"x": float(step)})
+    with monkeypatch.context() as patch:
+        patch.setattr(Tail, "store", fail)
+        with pytest.raises(WriteError):
+            exporter.flush()
+    with pytest.raises(WriteError):
+        exporter.log(400, behavior={"x": 400.0})
+    with contextlib.suppress(WriteError):
+        exporter.close()
+    with ExperimentLoader(exporter.h5_path) as loader:
+        assert loader.get_episode(0).stream("behavior/x").read().tolist() == [
+            float(step) for step in range(400)
+        ]

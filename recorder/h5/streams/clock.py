@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recorder.format.course import Course
 from recorder.h5.streams.column import Column
+from recorder.h5.streams.pace import Pace
 
 
 class ClockColumn(Column):
@@ -29,6 +30,13 @@ class ClockColumn(Column):
             return
         for block in [rows] if self._course.count else self._pending:
             self._course = self._course.joined(_course_of(block))
+
+    def look(self, pace: Pace, more: int, *, ahead: bool, hurry: bool = False) -> None:
+        """As :meth:`Column.look`; of chunks that have become smaller there may be more than one already."""
+        super().look(pace, more, ahead=ahead, hurry=hurry)
+        if self.rows >= self.chunk_rows and not self._course.count and self._course.rising:
+            for block in self._pending:
+                self._course = self._course.joined(_course_of(block))
 
     def end(self) -> None:
         """Say what is known of them, where they fill more than a chunk."""

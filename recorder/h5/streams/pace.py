@@ -25,6 +25,10 @@ _WORTH = 40
 """Bytes of rows from which a chunk of its own takes less than storing them as they are to begin with."""
 _WIDE = 256
 """Bytes of a row that is worth one always."""
+_TELLING = 3
+"""Rows that tell a rate, at least."""
+_UNKNOWN, _UNKNOWN_BYTES = 1000, 1 << 16
+"""Rows of a chunk at least, and their bytes at most, where the rate is not known."""
 _SLOW = 1024
 """Bytes of a chunk that fills more slowly than that."""
 
@@ -66,6 +70,9 @@ class Pace:
         """Rows of a chunk, at most so many, of a stream that got its first ``rows`` after ``since``."""
         elapsed = max(self._now - since, self._tick)
         coming = int(self._share * rows * self._every / elapsed)
+        if rows < _TELLING or elapsed < self._every / 2:
+            # The first step may take long, and somebody may not want to wait: that tells no rate.
+            coming = max(coming, min(_UNKNOWN, _UNKNOWN_BYTES // max(1, row_bytes)))
         few = 1 if row_bytes >= _WIDE else -(-_WORTH // max(1, row_bytes))
         if coming < few:
             coming = 1 if row_bytes >= _WIDE else -(-_SLOW // max(1, row_bytes))
