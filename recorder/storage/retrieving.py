@@ -21,7 +21,7 @@ class Retrieving(Core):
 
     What is retrieved is fresh and may be changed. A ``retrieve_`` call returns None, with a warning in the
     log, where there is no object of that id. All raise :class:`~recorder.errors.HDF5StorageError` where
-    the file is damaged: every byte of what they return had its checksum compared.
+    the file is damaged: every array that they return had its checksums compared.
     """
 
     def retrieve_network_snapshot(self, snapshot_id: str) -> NetworkSnapshot | None:
