@@ -245,16 +245,12 @@ def test_few_of_very_many_bytes_of_events(tmp_path: Path, monkeypatch: pytest.Mo
     assert all(len(text) <= 120 for _, _, text in seen.events)
 
 
-@pytest.mark.parametrize("name", ["standard", "optimized"])
+@pytest.mark.parametrize("name", ["snn_standard_a", "snn_optimized_a"])
 def test_of_the_original_system_every_step_counts(name: str) -> None:
     """Its files know only the rows of the raster that have spikes."""
-    reference = Path(__file__).parents[1] / "data"
-    found = [path for path in reference.rglob("*.h5") if name in str(path)]
-    if not found:
-        pytest.skip("no reference recording")
-    with ExperimentLoader(found[0]) as experiment:
-        if not experiment._recording.original:
-            pytest.skip("not of the original system")
+    (found,) = (Path(__file__).parents[1] / "data" / "reference" / name).rglob("*.h5")
+    with ExperimentLoader(found) as experiment:
+        assert experiment._recording.original
         episode = experiment.get_episode(experiment.list_episodes()[0])
         span = episode.span()
         assert span is not None
