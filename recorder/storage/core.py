@@ -218,7 +218,8 @@ class Core:
                     if found is not None:
                         break
         if found is None:
-            logger.warning("%s not found: %s", noun, name)
+            # A log that is a file in UTF-8 takes no half of a surrogate pair.
+            logger.warning("%s not found: %s", noun, name if name.isprintable() else ascii(name))
             return None
         return found[0]
 

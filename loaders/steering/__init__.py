@@ -1,0 +1,1 @@
+"""The dataset of question and source embeddings with steering vectors."""

@@ -1,0 +1,1 @@
+"""From recordings and EEG/MEG files to windows for training: caches, indices, manifests, datasets."""

@@ -1,0 +1,274 @@
+"""Rows of one dataset from any places, as training draws them: each chunk is read once, past HDF5.
+
+HDF5 looks for chunks under its lock, and in a file of a million of them for long: here all places are listed
+once. What follows is reading by position and inflating, several chunks at a time.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import DamagedError, ReadError
+from recorder.h5.reading.budget import check_chunk, check_memory
+from recorder.h5.reading.chunks import ChunkLayout
+from recorder.h5.reading.dataset import StoredDataset
+from recorder.h5.reading.guard import damage
+from recorder.h5.reading.perprocess import PerProcess
+from recorder.h5.reading.together import together
+from recorder.h5.untrusted import OpenUntrusted, open_untrusted
+
+PARALLEL_BYTES = 1 << 20
+"""Reads of fewer decoded bytes than this are not worth threads of their own."""
+_NOWHERE = -1
+
+Job = tuple[tuple[int, ...], NDArray[np.intp]]
+"""A chunk's place in the grid of chunks, and the places in the list of rows that it serves."""
+
+
+class RowFile:
+    """The rows of one dataset of a finished HDF5 file; every process opens the file itself.
+
+    Instances go through pickles and forks. Threads may share one.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    dataset : str
+        Path of the dataset in it; with one axis at least, in chunks or contiguous, of numbers.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : np.dtype
+
+    Raises
+    ------
+    FileNotFoundError
+    DamagedError
+        No HDF5 file, or no such dataset.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], dataset: str) -> None:
+        self.path, self.dataset = Path(path), dataset
+        self._opened = PerProcess(functools.partial(_OpenRows, self.path, dataset))
+        opened = self._opened.get()
+        self.shape, self.dtype = opened.shape, opened.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(
+        self, rows: Sequence[int] | NDArray[np.integer], out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """The rows in the order asked for, ``(len(rows), *shape[1:])``; each may come several times.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            From 0 to ``len(self) - 1``.
+        out : array, optional
+            C-contiguous, of that shape and the dataset's dtype: filled and returned instead of a fresh one.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        DamagedError
+            A chunk is missing, or does not say what it must.
+        ClosedError
+            After :meth:`close`.
+        """
+        wanted = np.asarray(rows, np.intp).reshape(-1)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= self.shape[0]):
+            wrong = int(wanted[(wanted < 0) | (wanted >= self.shape[0])][0])
+            raise IndexError(f"{self.path}: {self.dataset} has rows 0 to {self.shape[0] - 1}, not {wrong}")
+        shape = (len(wanted), *self.shape[1:])
+        if out is None:
+            out = np.empty(shape, self.dtype)
+        elif out.shape != shape or out.dtype != self.dtype or not out.flags.c_contiguous:
+            raise ValueError(f"out must be C-contiguous {self.dtype} {shape}, got {out.dtype} {out.shape}")
+        opened = self._opened.get()
+        if opened.shape[1:] != self.shape[1:] or opened.dtype != self.dtype:
+            raise ReadError(
+                f"{self.path} is another file than the one that was opened: {self.dataset} differs"
+            )
+        if out.size:
+            opened.read(wanted, out)
+        return out
+
+    def close(self) -> None:
+        """Close this process's file. Idempotent."""
+        self._opened.close()
+
+
+class _OpenRows:
+    """An open file, and where the chunks of the dataset lie in it."""
+
+    def __init__(self, path: Path, dataset: str) -> None:
+        try:
+            self._file = open_untrusted(path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if not path.is_file():
+                raise
+            raise DamagedError(f"{path} is no HDF5 file, or is damaged: {error}") from error
+        try:
+            with damage(f"{path}: {dataset}"):
+                self._look(dataset)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _look(self, name: str) -> None:
+        found = self._file.get(name)
+        if not isinstance(found, h5py.Dataset) or not found.shape:
+            raise DamagedError(f"there is no dataset {name!r} of rows")
+        self._dataset = stored = StoredDataset(found.id, found.name)
+        self.shape: tuple[int, ...] = stored.shape
+        self.dtype: np.dtype[Any] = stored.dtype
+        self.name = stored.name
+        raw = self._file.raw if isinstance(self._file, OpenUntrusted) else None
+        self._descriptor = -1 if raw is None or not stored.plain else raw.descriptor
+        self._layout: ChunkLayout | None = None
+        self._chunk = stored.chunks
+        if stored.chunks is None:
+            self._start = found.id.get_offset()
+            if self._start is None:
+                self._descriptor = -1
+            return
+        check_chunk(stored)
+        self._layout = ChunkLayout.of(stored)
+        pipeline = stored.pipeline
+        if pipeline is None or (pipeline.codes and self._layout is None):
+            # A filter that only HDF5 has.
+            self._descriptor = -1
+        if self._descriptor >= 0:
+            self._list_chunks(found.id, stored.chunks)
+
+    def _list_chunks(self, identifier: Any, chunk: tuple[int, ...]) -> None:
+        grid = tuple(-(-n // c) for n, c in zip(self.shape, chunk, strict=True))
+        check_memory(20 * math.prod(grid), f"{self.name}: claims {math.prod(grid):,} chunks")
+        self._offsets = np.full(grid, _NOWHERE, np.int64)
+        self._sizes, self._masks = np.zeros(grid, np.int64), np.zeros(grid, np.uint32)
+
+        def take(info: Any) -> None:
+            if info.byte_offset is not None and info.size:
+                place = tuple(o // c for o, c in zip(info.chunk_offset, chunk, strict=True))
+                self._offsets[place] = info.byte_offset
+                self._sizes[place], self._masks[place] = info.size, info.filter_mask
+
+        identifier.chunk_iter(take)
+
+    def read(self, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
+        """Fill ``out`` with the rows, which are there."""
+        if self._descriptor < 0:
+            with damage(self.name):
+                _through_hdf5(self._dataset.h5py, rows, out)
+            return
+        if self._chunk is None:
+            self._contiguous(rows, out)
+            return
+        jobs = self._jobs(rows, self._chunk)
+        if len(jobs) > 1 and out.nbytes >= PARALLEL_BYTES:
+            together(lambda job: self._chunk_into(job, rows, out), jobs)
+            return
+        for job in jobs:
+            self._chunk_into(job, rows, out)
+
+    def _contiguous(self, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
+        size = math.prod(self.shape[1:]) * self.dtype.itemsize
+        # Consecutive rows are one read.
+        cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+        for first, last in itertools.pairwise([0, *cuts.tolist(), len(rows)]):
+            self._fill(self._start + int(rows[first]) * size, out[first:last], rows[first])
+
+    def _fill(self, offset: int, target: NDArray[Any], row: Any) -> None:
+        view = target.reshape(-1).view(np.uint8).data
+        done = 0
+        while done < len(view):
+            got = os.preadv(self._descriptor, [view[done:]], offset + done)
+            if not got:
+                raise DamagedError(f"{self.name}: row {row} reaches behind the file's end")
+            done += got
+
+    def _jobs(self, rows: NDArray[np.intp], chunk: tuple[int, ...]) -> list[Job]:
+        """Chunks, each with the places in ``rows`` that it serves."""
+        numbers = rows // chunk[0]
+        order = np.argsort(numbers, kind="stable")
+        cuts = np.flatnonzero(np.diff(numbers[order])) + 1
+        rest = list(itertools.product(*(range(n) for n in self._offsets.shape[1:])))
+        return [
+            ((int(numbers[places[0]]), *tail), places) for places in np.split(order, cuts) for tail in rest
+        ]
+
+    def _chunk_into(self, job: Job, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
+        place, wanted = job
+        assert self._chunk is not None
+        offset, size = int(self._offsets[place]), int(self._sizes[place])
+        if offset == _NOWHERE:
+            raise DamagedError(f"{self.name}: the chunk of row {rows[wanted[0]]} was never stored")
+        rest = tuple(
+            slice(p * c, min((p + 1) * c, n))
+            for p, c, n in zip(place[1:], self._chunk[1:], self.shape[1:], strict=True)
+        )
+        lines = rows[wanted] - place[0] * self._chunk[0]
+        alone = len(wanted) == 1 and self._chunk[1:] == self.shape[1:]
+        if self._layout is None:
+            self._unfiltered(offset, rows[wanted], lines, wanted, rest, out, alone=alone)
+            return
+        raw = os.pread(self._descriptor, size, offset)
+        try:
+            decoded = self._layout.decode(raw, int(self._masks[place]))
+        except DamagedError as error:
+            raise DamagedError(f"{self.name}: the chunk of row {rows[wanted[0]]} {error}") from error
+        if alone:
+            line = int(lines[0])
+            target = out[int(wanted[0]) : int(wanted[0]) + 1]
+            self._layout.place(decoded, slice(line, line + 1), None, target)
+            return
+        inner = tuple(slice(0, s.stop - s.start) for s in rest)
+        for line, at in zip(lines.tolist(), wanted.tolist(), strict=True):
+            self._layout.put(decoded, (slice(line, line + 1), *inner), out[(slice(at, at + 1), *rest)])
+
+    def _unfiltered(
+        self,
+        offset: int,
+        rows: NDArray[np.intp],
+        lines: NDArray[np.intp],
+        wanted: NDArray[np.intp],
+        rest: tuple[slice, ...],
+        out: NDArray[Any],
+        *,
+        alone: bool,
+    ) -> None:
+        assert self._chunk is not None
+        width = math.prod(self._chunk[1:]) * self.dtype.itemsize
+        inner = tuple(slice(0, s.stop - s.start) for s in rest)
+        for line, at, row in zip(lines.tolist(), wanted.tolist(), rows.tolist(), strict=True):
+            if alone:
+                self._fill(offset + line * width, out[at : at + 1], row)
+                continue
+            part = np.empty(self._chunk[1:], self.dtype)
+            self._fill(offset + line * width, part, row)
+            out[(slice(at, at + 1), *rest)] = part[inner]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _through_hdf5(dataset: h5py.Dataset, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
+    for at, row in enumerate(rows.tolist()):
+        dataset.read_direct(out, np.s_[row : row + 1], np.s_[at : at + 1])
