@@ -15,7 +15,7 @@ from recorder.errors import FlightrecError
     "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )
 def command(paths: tuple[Path, ...]) -> None:
-    """Bring back recordings whose program was killed.
+    """Bring back recordings, and stores of network states, whose program was killed.
 
     Every step for which log() had returned is put into the HDF5 file, and the episode is marked
     as recovered. Repairing a sound recording changes nothing; a repair may itself be interrupted
@@ -33,6 +33,8 @@ def command(paths: tuple[Path, ...]) -> None:
     """
     from recorder.command.progress import Progress
     from recorder.h5.repair import needs_repair, repair
+    from recorder.h5.store.session import make_whole
+    from recorder.h5.store.which import is_store_file
     from recorder.h5.summary import check_opens
 
     failed = 0
@@ -44,6 +46,10 @@ def command(paths: tuple[Path, ...]) -> None:
             click.echo(f"flightrec: {error}", err=True)
             continue
         try:
+            if is_store_file(file):
+                make_whole(file)
+                click.echo(f"{file}: a store of network states, which is whole now")
+                continue
             if not needs_repair(file):
                 check_opens(file)
                 click.echo(f"{file.parent}: sound, nothing to repair")

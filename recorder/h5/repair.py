@@ -34,6 +34,7 @@ from recorder.h5.lock import RecordingLock
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.recovery import Progress, waiting
 from recorder.h5.skeleton import finish
+from recorder.h5.store.which import is_store_file
 from recorder.h5.template import Template
 from recorder.h5.transaction import LIBVER, commit
 
@@ -73,13 +74,16 @@ def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
     RecordingLockedError
         Its writer lives.
     RepairError
-        The file cannot be made whole; nothing was changed.
+        The file cannot be made whole, or is a store's; nothing was changed.
     OSError
         The folder cannot be written.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no recording at {path}")
+    if is_store_file(path):
+        # Its lock and journal are others than a recording's.
+        raise RepairError(f"{path} is a store of network states, no recording: HDF5Storage makes it whole")
     with RecordingLock(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 from recorder.errors import (
     FlightrecError,
     HDF5StorageError,
@@ -33,6 +35,17 @@ logger = logging.getLogger("recorder")
 PATIENCE = 60.0
 """Seconds to wait while others use the file, unless told otherwise."""
 _OPEN_MEMBERS = 64
+_EXPECTED = (
+    FlightrecError,
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+)
+"""What files and values can make a call raise."""
 
 
 class Core:
@@ -52,11 +65,13 @@ class Core:
         # One name for a file, wherever the program goes and whatever link it came by: its lock is beside it.
         self.file_path = Path(os.path.realpath(file_path))
         self.compression, self.compression_opts = compression, compression_opts
-        self.chunk_size, self.max_file_size = int(chunk_size), int(max_file_size)
+        self.chunk_size = _whole("chunk_size", chunk_size)
+        self.max_file_size = _whole("max_file_size", max_file_size)
         self.enable_swmr, self.durability = bool(enable_swmr), durability
-        for name, value in (("chunk_size", self.chunk_size), ("max_file_size", self.max_file_size)):
-            if value < 1:
-                raise OptionError(f"{name} must be at least 1, got {value}")
+        if not isinstance(patience, int | float | np.number) or not patience >= 0:
+            raise OptionError(f"patience must be seconds, 0 or more, got {patience!r}")
+        if compression == "gzip" and compression_opts not in (None, *range(10)):
+            raise OptionError(f"compression_opts must be None or 0 to 9 for gzip, got {compression_opts!r}")
         if durability not in ("process", "fsync"):
             raise OptionError(f"durability must be 'process' or 'fsync', got {durability!r}")
         self._filters = Filters.of(compression, compression_opts, self.chunk_size)
@@ -118,7 +133,7 @@ class Core:
             raise StorageInputError(
                 error.stream, error.expected, error.got, step=error.step, hint=error.hint
             ) from error
-        except (FlightrecError, OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+        except _EXPECTED as error:
             raise HDF5StorageError(f"{self.file_path}: cannot {what}: {_line(error)}") from error
 
     @contextlib.contextmanager
@@ -235,7 +250,8 @@ class Core:
     def _file_context(self, mode: str = "r") -> Iterator[Any]:
         """The open ``h5py.File``: ``"r"`` to look at it, ``"a"`` or ``"r+"`` for a change of one's own.
 
-        What is changed happens when the block is left, all of it or nothing. Do not keep the file.
+        What is changed happens when the block is left, all of it or nothing. Within a batch ``"r"`` shows
+        what was there before it. Do not keep the file.
 
         Raises
         ------
@@ -244,7 +260,7 @@ class Core:
         """
         try:
             if mode == "r":
-                with self._session.looking() as handle:
+                with self._session.looking(apart=True) as handle:
                     yield handle.file
             elif mode in ("a", "r+"):
                 with self._session.change(removes=True) as handle:
@@ -268,6 +284,14 @@ class Core:
 
     def __reduce__(self) -> NoReturn:
         raise TransferError("a store belongs to the process that opened it: open the file again in the other")
+
+
+def _whole(name: str, value: Any) -> int:
+    """An option that is a whole number from 1 on; ``1e9`` is one as well."""
+    whole = isinstance(value, int | np.integer) or (isinstance(value, float) and value.is_integer())
+    if not whole or isinstance(value, bool) or value < 1:
+        raise OptionError(f"{name} must be a whole number, at least 1, got {value!r}")
+    return int(value)
 
 
 def _size(handle: Handle) -> int:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recorder.errors import HDF5StorageError, InputError, StorageInputError
 from recorder.format.storage import KINDS, MAIN_GROUPS
 from recorder.h5.store import family, objects, skeleton
@@ -140,16 +142,18 @@ class Managing(Core):
             raise InputError("kinds", f"kinds out of {', '.join(KINDS)}", ", ".join(sorted(unknown)))
         chosen: dict[str, float | None] = {kind: kinds.get(kind, days) for kind in KINDS}
         for value in chosen.values():
-            if value is not None and not (isinstance(value, int | float) and value >= 0):
-                raise InputError("retention_days", "days, 0 or more", repr(value))
-        return {kind: now - value * DAY for kind, value in chosen.items() if value is not None}
+            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            if value is not None and not (number and value >= 0):
+                raise InputError("retention_days", "days, 0 or more", repr(value)[:80])
+        return {kind: now - float(value) * DAY for kind, value in chosen.items() if value is not None}
 
     def _clean_member(self, member: family.Member, cutoffs: Mapping[str, float]) -> int:
         removed = 0
         for path, session in self._open([member]):
             removed = _clean(session, cutoffs)
-            if not removed:
-                return 0
+            if session.read(family.counts_of) == member.counts:
+                return removed
+            # Now, or by a call that was killed before it came this far.
             left = session.read(lambda handle: family.member_of(handle, member.name))
             if not left.counts:
                 self._members.pop(member.name, session).close()
@@ -211,6 +215,11 @@ class Managing(Core):
             for path in self.files():
                 prefix = "" if path == self.file_path else f"{path.name}:"
                 found += [replace(f, path=f"{prefix}{f.path}") for f in check_store(path, progress, tally)]
+            found += [
+                Finding(member.name, "is not there; it was rotated away from this store and has objects")
+                for member in self._family()
+                if not self.file_path.with_name(member.name).exists()
+            ]
         return found
 
     def backup(self, folder: str | Path) -> list[Path]:

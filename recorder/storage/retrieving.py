@@ -21,7 +21,7 @@ class Retrieving(Core):
 
     What is retrieved is fresh and may be changed. A ``retrieve_`` call returns None, with a warning in the
     log, where there is no object of that id. All raise :class:`~recorder.errors.HDF5StorageError` where
-    the file is damaged: every array that they return had its checksums compared.
+    the file is damaged: all that they return had a checksum that was compared, or agrees with the id.
     """
 
     def retrieve_network_snapshot(self, snapshot_id: str) -> NetworkSnapshot | None:
@@ -120,10 +120,18 @@ class Retrieving(Core):
 
     def _bound(self, value: Any) -> float:
         if isinstance(value, float | int | np.number) and not isinstance(value, bool):
-            bound = float(value)
+            bound = _as_float(value)
             if not math.isnan(bound):
                 return bound
         raise InputError("time range", "real numbers", repr(value)[:80])
+
+
+def _as_float(value: Any) -> float:
+    """Whole numbers that no float holds lie beyond all timestamps."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _label_of(entry: Entry) -> str:

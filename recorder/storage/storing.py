@@ -14,9 +14,10 @@ class Storing(Core):
     """Every call is one change of the file: when it returns, the object is there, whatever happens then.
 
     Arrays may be NumPy's, JAX's, torch's on the CPU, or nested lists, of any shape and also empty; they are
-    stored in their dtype and shape, and not referred to after the call. All raise
-    :class:`~recorder.errors.StorageInputError` for values that cannot be stored, before anything is, and
-    :class:`~recorder.errors.HDF5StorageError` where the file cannot be written; the store is then as it was.
+    stored in their dtype (in the machine's byte order) and shape, and not referred to after the call. All
+    raise :class:`~recorder.errors.StorageInputError` for values that cannot be stored, before anything is,
+    and :class:`~recorder.errors.HDF5StorageError` where the file cannot be written; the store is then as
+    it was.
     """
 
     def store_network_snapshot(
@@ -35,7 +36,7 @@ class Storing(Core):
             Seconds.
         adjacency_matrix, weight_matrix, neuron_states : array or SciPy sparse matrix
             What is sparse, or mostly zeros, is stored as compressed rows; what one of the last snapshots
-            has as well is stored once.
+            has as well is stored once. Sparse matrices come back with the index type that SciPy chooses.
         metadata : mapping, optional
             Anything a document holds: JSON's types, tuples, sets, bytes, dates, NumPy values.
 
@@ -84,7 +85,7 @@ class Storing(Core):
         )
 
     def store_layer_outputs(self, timestamp: float, layer_outputs: Mapping[str, Any]) -> str:
-        """Store arrays by layer; names are those of HDF5 (no ``/``). Returns ``outputs_<ms>``."""
+        """Store arrays by layer, under any names. Returns ``outputs_<ms>``."""
         return self._store("layer outputs", lambda: tables.plan_layers(timestamp, layer_outputs))
 
     def store_attention_map(

@@ -23,12 +23,6 @@ CASES = cases()
 T = 1_699_990_000.125
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Any:
-    with HDF5Storage(tmp_path / "s.h5") as opened:
-        yield opened
-
-
 @pytest.mark.parametrize(
     "options", [{}, {"compression": "lzf", "compression_opts": None}, {"compression": None}]
 )
@@ -133,7 +127,7 @@ BAD: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "not a time": ("store_reservoir_states", (math.nan, [1.0]), "timestamp"),
     "label": ("store_reservoir_states", (T, [1.0], "a/b"), "reservoir_id"),
     "long label": ("store_plasticity_trace", (T, [1.0], "x" * 240), "plasticity_type"),
-    "layer": ("store_layer_outputs", (T, {"a/b": [1.0]}), "layer_outputs"),
+    "layer": ("store_layer_outputs", (T, {".": [1.0]}), "layer_outputs"),
     "metric": ("store_performance_metrics", (T, {"a": "high"}), "metrics/a"),
     "large metric": ("store_performance_metrics", (T, {"a": 2**53 + 1}), "metrics/a"),
     "parameters": ("store_compressed_spike_train", (T, [1], {"f": len}), "compression_params.f"),

@@ -1,7 +1,12 @@
-"""Attributes and documents of objects, encode beside decode."""
+"""Attributes and documents of objects, encode beside decode.
+
+What stands in an object's header has HDF5's checksum. Longer attributes lie in a heap that has none:
+documents there bring a CRC-32 of their own.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +15,7 @@ import numpy as np
 from h5py import h5a, h5o, h5s
 from numpy.typing import NDArray
 
-from recorder.errors import InputError
+from recorder.errors import DamagedError, InputError
 from recorder.format.document import dumps, loads
 from recorder.format.layout import ATTRIBUTE_LIMIT
 from recorder.h5 import make
@@ -18,6 +23,8 @@ from recorder.h5.reading.guard import attributes, damage
 from recorder.h5.tree import mirrors
 
 _MIRRORED = 256
+_CHECK = "_crc32"
+"""Ends the name of the attribute that says what a long document sums up to."""
 
 
 def plan_document(where: str, value: Any) -> tuple[dict[str, Any], bytes]:
@@ -41,6 +48,7 @@ def put_document(target: Any, name: str, data: bytes) -> None:
     else:
         # Too long for a header: HDF5 puts such attributes into a heap, and h5py has them so.
         put_vector(target, name, np.frombuffer(data, np.uint8))
+        make.attribute(target, f"{name}{_CHECK}", np.uint32(zlib.crc32(data)))
 
 
 def get_document(facts: Mapping[str, Any], name: str) -> Any:
@@ -53,7 +61,11 @@ def get_document(facts: Mapping[str, Any], name: str) -> Any:
     data = facts.get(name)
     if data is None:
         return None
-    return loads(data.encode() if isinstance(data, str) else np.asarray(data).tobytes())
+    whole = data.encode() if isinstance(data, str) else np.asarray(data).tobytes()
+    check = facts.get(f"{name}{_CHECK}")
+    if check is not None and check != zlib.crc32(whole):
+        raise DamagedError(f"its {name} of {len(whole):,} bytes are not those that were stored")
+    return loads(whole)
 
 
 def put_mirrors(target: Any, prefix: str, values: Mapping[str, Any]) -> None:

@@ -14,12 +14,12 @@ import h5py
 from recorder.errors import FlightrecError
 from recorder.format.storage import INDEX, KINDS, SKELETON
 from recorder.h5.reading.guard import BROKEN, hard_link, links
-from recorder.h5.store import checkpoints, skeleton, snapshots, spikes, tables, traces
+from recorder.h5.store import checkpoints, snapshots, spikes, tables, traces
 from recorder.h5.store.handle import Handle
 from recorder.h5.store.index import index_of
 from recorder.h5.store.objects import facts
 from recorder.h5.store.session import Session
-from recorder.h5.untrusted import open_untrusted
+from recorder.h5.store.sharing import was_changed
 from recorder.h5.verify.chunks import check_job, plan
 from recorder.h5.verify.finding import Finding, Tally
 from recorder.h5.verify.unit import Unit
@@ -43,15 +43,6 @@ FINDERS: dict[str, Find] = {
     "checkpoint": checkpoints.find_checkpoint,
 }
 """For each kind, what says where an object's bytes are, and that all its parts are there."""
-
-
-def is_store_file(path: Path) -> bool:
-    """Whether a file is a store's; False where it cannot be opened."""
-    try:
-        with open_untrusted(path) as file:
-            return skeleton.is_store(file)
-    except _WRONG:
-        return False
 
 
 def check_store(
@@ -146,6 +137,7 @@ class _Look:
         if address is None:
             return  # removed since
         unit, sound, kind = Unit(path), True, self._kinds.get(place)
+        arrays: list[tuple[str, Any]] = []
         for item in walk(group, name, address, path, set()):
             if isinstance(item, Finding):
                 sound = False
@@ -158,6 +150,7 @@ class _Look:
                     # What several objects share is read once.
                     self._seen.add(inner)
                     unit.jobs[item.path] = plan(item.thing, item.path, item.facts, None, complete=True)
+                    arrays.append((item.path, item.thing.id))
         for job in unit.jobs.values():
             for nbytes, finding in check_job(job, raw, self._tally, unit.kept):
                 self._done += nbytes
@@ -167,6 +160,9 @@ class _Look:
         if sound and kind is not None:
             facts(handle, kind, name)
             FINDERS[kind](handle, name)
+        for where, identifier in arrays if sound else ():
+            if was_changed(handle, identifier, where):
+                yield Finding(where, "is not what was stored: another program has written into it")
 
     def index(self, kind: str, handle: Handle) -> list[Finding]:
         """Where the index and the objects do not agree."""

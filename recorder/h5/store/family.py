@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import h5py
 
 from recorder.errors import DamagedError
 from recorder.format.storage import KINDS, ROTATED
 from recorder.h5.store.handle import Handle
-from recorder.h5.store.objects import listed
+from recorder.h5.store.objects import listed, scanned, sound_index
 from recorder.h5.tree import get_document, put_document
 
 
@@ -66,19 +65,18 @@ def put_members(file: h5py.File, members: list[Member]) -> None:
 def member_of(handle: Handle, name: str) -> Member:
     """What is to be noted of an open file that is rotated away under a name."""
     start, end = math.inf, -math.inf
-    counts = {}
-    for kind in KINDS:
+    counts = counts_of(handle)
+    for kind in counts:
         found = listed(handle, kind)
         if found:
-            counts[kind] = len(found)
             start, end = min(start, found[0][0]), max(end, found[-1][0])
     return Member(name, start, end, counts)
 
 
-def describe(members: list[Member]) -> dict[str, Any]:
-    """Objects by kind over all members."""
-    total: dict[str, int] = {}
-    for member in members:
-        for kind, count in member.counts.items():
-            total[kind] = total.get(kind, 0) + count
-    return total
+def counts_of(handle: Handle) -> dict[str, int]:
+    """Objects by kind, of the kinds that there are."""
+    found = {}
+    for kind in KINDS:
+        index = sound_index(handle, kind)
+        found[kind] = len(scanned(handle, kind)) if index is None else len(index)
+    return {kind: number for kind, number in found.items() if number}

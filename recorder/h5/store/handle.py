@@ -30,11 +30,14 @@ class Handle:
         Whether it is within a change.
     removes : bool
         The running change takes something away.
+    written : int
+        Objects that were begun.
     """
 
     def __init__(self, file: h5py.File, state: State | None, overlay: KeptOverlay | None = None) -> None:
         self.file, self.state, self.overlay = file, state, overlay
         self.removes = self.changing = False
+        self.written = 0
         self._groups: dict[str, Any] = {}
         self._kept: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []

@@ -78,6 +78,7 @@ def store(handle: Handle, filters: Filters, plan: Plan, elsewhere: Taken | None 
     index = sound_index(handle, plan.kind)
     assert index is not None
     name = free_id(handle, kind, plan.label or kind.prefix, plan.timestamp, elsewhere)
+    handle.written += 1
     plan.write(handle, filters, name)
     index.add(plan.timestamp, name)
     return name
@@ -129,6 +130,20 @@ def facts(handle: Handle, kind: str, name: str) -> dict[str, Any]:
     if not isinstance(found.get(TIMESTAMP), int | float):
         raise DamagedError(f"/{place}/{name}: it has no timestamp")
     return found
+
+
+def label_of(kind: str, name: str, found: dict[str, Any]) -> str:
+    """The label of an object, from its attributes; ids begin with it.
+
+    Raises
+    ------
+    DamagedError
+        They do not agree: a text lies in a heap, where nothing else tells that it was damaged.
+    """
+    label = str(found.get(KINDS[kind].label, ""))
+    if label and not name.startswith(f"{base_id(label, found[TIMESTAMP])}"):
+        raise DamagedError(f"/{KINDS[kind].places[0]}/{name}: its {KINDS[kind].label} says {label[:80]!r}")
+    return label
 
 
 def below(handle: Handle, place: str, name: str) -> Any:

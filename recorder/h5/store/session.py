@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 40
 """Times that a read is done again when changes overtake it; then it waits for its turn."""
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _WRONG: tuple[type[Exception], ...] = (*BROKEN, FlightrecError)
 _all: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -157,10 +159,13 @@ class Session:
             raise HDF5StorageError(f"{self.path}: the batch has failed: {self._failed}") from self._failed
         self._writer.removes |= removes
         self._depth += 1
+        before = self._writer.written
         try:
             yield self._writer
-        except InputError:
-            # Refused before anything was stored.
+        except InputError as error:
+            # Refused before anything was stored, or with a part of the block stored.
+            if self._writer.written != before:
+                self._failed = error
             raise
         except BaseException as error:
             self._failed = error
@@ -169,19 +174,40 @@ class Session:
             self._depth -= 1
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[Handle]:
-        """A file to look at while the block lasts, in one's turn: nobody changes it meanwhile."""
+    def looking(self, *, apart: bool = False) -> Iterator[Handle]:
+        """A file to look at while the block lasts, in one's turn: nobody changes it meanwhile.
+
+        With ``apart`` it is one that cannot be written through, and shows nothing of a change under way.
+        """
         self._check()
         with self._mutex:
-            if self._depth:
+            if self._depth and not apart:
                 assert self._writer is not None
                 yield self._writer
                 return
-            self._take()
+            taken = not self._depth and self._take_where_possible()
             try:
-                yield self._handle(quiet_state(self.path))
+                if not apart:
+                    yield self._handle(quiet_state(self.path))
+                    return
+                handle = open_reader(self.path, quiet_state(self.path))
+                try:
+                    yield handle
+                finally:
+                    handle.close()
             finally:
-                self.turns.release()
+                if taken:
+                    self.turns.release()
+
+    def _take_where_possible(self) -> bool:
+        """One's turn; False where no lock can be made, and so nobody else can change the file."""
+        try:
+            self._take()
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+            return False
+        return True
 
     def read(self, look: Callable[[Handle], T]) -> T:
         """What ``look`` returns, all of it from one state of the file.
@@ -353,6 +379,23 @@ class Session:
         for handle in handles:
             if handle is not None:
                 handle.close()
+
+
+def make_whole(path: Path, patience: float = 60.0) -> None:
+    """Complete, or forget, the change that a killed process left; others may use the store meanwhile.
+
+    Raises
+    ------
+    StorageLockedError
+    OSError
+        The folder cannot be written.
+    """
+    session = Session(path, patience=patience, reaching=False, sync=False)
+    try:
+        with session.looking():
+            pass
+    finally:
+        session.close()
 
 
 @atexit.register

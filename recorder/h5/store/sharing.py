@@ -11,9 +11,10 @@ import numpy as np
 from h5py import h5a, h5d
 from numpy.typing import NDArray
 
+from recorder.errors import DamagedError
 from recorder.format.storage import CONTENT, KINDS
 from recorder.h5 import make
-from recorder.h5.store.arrays import Filters, put
+from recorder.h5.store.arrays import Filters, StoredArray, put
 from recorder.h5.store.handle import Handle
 
 _LEAST = 512
@@ -32,8 +33,10 @@ class Shared:
     """
 
     def __init__(self, handle: Handle, newest: str | None) -> None:
-        self._file = handle.file
+        self._handle, self._file = handle, handle.file
         self._paths: OrderedDict[bytes, str] = OrderedDict()
+        self._looked: set[bytes] = set()
+        """Hashes whose arrays are known to be what they say: no other program has had the file since."""
         for place in KINDS["snapshot"].places if newest is not None else ():
             found = self._file.get(f"{place}/{newest}")
             if isinstance(found, h5py.Group):
@@ -46,14 +49,28 @@ class Shared:
             return
         content = content_hash(array)
         known = self._paths.get(content)
-        if known is not None and known in self._file:
+        if known is not None and (content in self._looked or self._is_still(known, content)):
             parent.links.create_hard(name.encode(), self._file.id, known.encode(), lcpl=make.unicode())
             self._paths.move_to_end(content)
             return
         make.attribute(put(parent, name, array, filters), CONTENT, content)
         self._paths[content] = f"{path}/{name}"
+        self._looked.add(content)
         while len(self._paths) > _REMEMBERED:
-            self._paths.popitem(last=False)
+            self._looked.discard(self._paths.popitem(last=False)[0])
+
+    def _is_still(self, path: str, content: bytes) -> bool:
+        """Whether the array at a path is what the hash beside it says: a program may have written into it."""
+        found = self._file.get(path)
+        if not isinstance(found, h5py.Dataset):
+            return False
+        try:
+            same = content_hash(StoredArray(self._handle, found.id, path)()) == content
+        except DamagedError:
+            return False
+        if same:
+            self._looked.add(content)
+        return same
 
     def _remember(self, _: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and CONTENT in item.attrs:
@@ -73,3 +90,14 @@ def content_of(dataset: Any) -> bytes | None:
     if not isinstance(dataset, h5d.DatasetID) or not h5a.exists(dataset, CONTENT.encode()):
         return None
     return bytes(h5py.Dataset(dataset).attrs[CONTENT])
+
+
+def was_changed(handle: Handle, dataset: Any, where: str) -> bool:
+    """Whether an array is no longer what it was when it was stored to be shared.
+
+    Raises
+    ------
+    DamagedError
+    """
+    content = content_of(dataset)
+    return content is not None and content_hash(StoredArray(handle, dataset, where)()) != content

@@ -103,18 +103,26 @@ def plan_compressed(timestamp: Any, data: Any, parameters: Any) -> Plan:
     time = admit_timestamp(timestamp)
     array = admit("spike_data", data)
     plain, document = plan_document("compression_params", parameters)
-    shape, ratio = plain.get(ORIGINAL_SHAPE), plain.get(RATIO, 1.0)
+    shape, ratio = plain.get(ORIGINAL_SHAPE), _as_ratio(plain.get(RATIO, 1.0))
 
     def write(handle: Handle, filters: Filters, name: str) -> None:
         dataset = put(handle.group(KINDS[COMPRESSED].places[0]), name, array, filters)
         make.attribute(dataset, TIMESTAMP, np.float64(time))
         put_shape(dataset, _as_shape(shape, array.shape), ORIGINAL_SHAPE)
-        if isinstance(ratio, int | float | np.floating):
-            make.attribute(dataset, RATIO, np.float64(ratio))
+        if ratio is not None:
+            make.attribute(dataset, RATIO, ratio)
         put_mirrors(dataset, PARAM, plain)
         put_document(dataset, PARAMETERS, document)
 
     return Plan(COMPRESSED, "", time, write)
+
+
+def _as_ratio(given: Any) -> np.float64 | None:
+    """As :func:`_as_shape`; None where no float64 is it."""
+    try:
+        return np.float64(given) if isinstance(given, int | float | np.floating) else None
+    except OverflowError:
+        return None
 
 
 def _as_shape(given: Any, otherwise: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from recorder.h5.reading.guard import links
 from recorder.h5.store.arrays import Filters, admit, put, stored
 from recorder.h5.store.attributes import get_document, put_document, put_texts
 from recorder.h5.store.handle import Handle
-from recorder.h5.store.objects import Plan, admit_label, admit_timestamp, below, exists, facts
+from recorder.h5.store.objects import Plan, admit_label, admit_timestamp, below, exists, facts, label_of
 
 LAYERS, METRICS = "layer_outputs", "performance"
 ORDER, VALUES, METRIC_NAMES = "layers", "values", "metric_names"
@@ -35,10 +35,10 @@ def plan_layers(timestamp: Any, outputs: Any) -> Plan:
     time = admit_timestamp(timestamp)
     if not isinstance(outputs, Mapping):
         raise InputError(LAYERS, "a dict of arrays", type(outputs).__name__)
-    arrays = {
-        str.__str__(admit_name(LAYERS, name)): admit(f"{LAYERS}/{name}", value)
-        for name, value in outputs.items()
-    }
+    arrays = {_admit_layer(name): admit(f"{LAYERS}/{name}", value) for name, value in outputs.items()}
+    places = {layer: _place_of(layer) for layer in arrays}
+    if len(set(places.values())) < len(places):
+        raise InputError(LAYERS, "names that differ once / is written as %2F", repr(list(arrays))[:80])
     order = dumps(list(arrays), LAYERS)
 
     def write(handle: Handle, filters: Filters, name: str) -> None:
@@ -47,9 +47,19 @@ def plan_layers(timestamp: Any, outputs: Any) -> Plan:
         make.attribute(group, "num_layers", np.int64(len(arrays)))
         put_document(group, ORDER, order)
         for layer, array in arrays.items():
-            put(group, layer, array, filters)
+            put(group, places[layer], array, filters)
 
     return Plan(LAYERS, "", time, write)
+
+
+def _admit_layer(name: Any) -> str:
+    admit_name(LAYERS, _place_of(name) if isinstance(name, str) else name)
+    return str.__str__(name)
+
+
+def _place_of(layer: str) -> str:
+    """Under which name a layer's array stands: for HDF5 a slash is no part of a name."""
+    return layer.replace("/", "%2F")
 
 
 def find_layers(handle: Handle, name: str) -> Callable[[], tuple[dict[str, Any], float]] | None:
@@ -64,8 +74,11 @@ def find_layers(handle: Handle, name: str) -> Callable[[], tuple[dict[str, Any],
     place = KINDS[LAYERS].places[0]
     found, group = facts(handle, LAYERS, name), below(handle, place, name)
     order = get_document(found, ORDER)
-    names = [layer for layer, _ in links(h5py.Group(group))] if order is None else order
-    arrays = {layer: stored(handle, group, layer, f"/{place}/{name}/{layer}") for layer in names}
+    if order is None:
+        places = {layer: layer for layer, _ in links(h5py.Group(group))}
+    else:
+        places = {layer: _place_of(layer) for layer in order}
+    arrays = {layer: stored(handle, group, at, f"/{place}/{name}/{at}") for layer, at in places.items()}
     return lambda: ({layer: array() for layer, array in arrays.items()}, float(found[TIMESTAMP]))
 
 
@@ -116,6 +129,7 @@ def find_metrics(handle: Handle, name: str) -> Callable[[], tuple[dict[str, floa
         return None
     place = KINDS[METRICS].places[0]
     found = facts(handle, METRICS, name)
+    task = label_of(METRICS, name, found)
     values = stored(handle, below(handle, place, name), VALUES, f"/{place}/{name}/{VALUES}")
     names = get_document(found, "names")
     if names is None:
@@ -128,7 +142,7 @@ def find_metrics(handle: Handle, name: str) -> Callable[[], tuple[dict[str, floa
         return (
             dict(zip(names, numbers, strict=True)),
             float(found[TIMESTAMP]),
-            str(found.get(KINDS[METRICS].label, "")),
+            task,
         )
 
     return read

@@ -13,7 +13,7 @@ from recorder.h5 import make
 from recorder.h5.store.arrays import Filters, admit, put, stored
 from recorder.h5.store.attributes import put_shape
 from recorder.h5.store.handle import Handle
-from recorder.h5.store.objects import Plan, admit_label, admit_timestamp, exists, facts
+from recorder.h5.store.objects import Plan, admit_label, admit_timestamp, exists, facts, label_of
 
 Labelled = tuple[Any, float, str]
 """array, timestamp, label."""
@@ -75,5 +75,5 @@ def find_labelled(handle: Handle, kind: str, name: str) -> Callable[[], Labelled
         return None
     place, found = KINDS[kind].places[0], facts(handle, kind, name)
     array = stored(handle, handle.group(place), name, f"/{place}/{name}")
-    label = str(found.get(KINDS[kind].label, ""))
+    label = label_of(kind, name, found)
     return lambda: (array(), float(found[TIMESTAMP]), label)

@@ -179,6 +179,14 @@ def look(path: Path) -> Count | None:
         os.close(descriptor)
 
 
+def counts(path: Path) -> bool:
+    """Whether a store's lock file lies beside a file; a recording's begins otherwise."""
+    try:
+        return _parse(path.with_name(path.name + LOCK_SUFFIX).read_bytes(), 0) is not None
+    except OSError:
+        return False
+
+
 def _pack(count: Count) -> bytes:
     return b"%015x\n%015x\n" % (count.changes, count.removals)
 

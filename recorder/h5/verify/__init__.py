@@ -56,7 +56,8 @@ def verify(
             if suffix in beside:
                 yield Finding("/", f"its program was killed: {what} beside the file, run `flightrec repair`")
     if alive or JOURNAL_SUFFIX not in beside:
-        from recorder.h5.store.check import check_store, is_store_file
+        from recorder.h5.store.check import check_store
+        from recorder.h5.store.which import is_store_file
 
         if is_store_file(path):
             yield from check_store(path, progress, tally)
