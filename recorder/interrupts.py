@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal itself makes enums of sixty numbers at each look
 import contextlib
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+_ALL = tuple(_signal.valid_signals())
 
 
 @contextlib.contextmanager
@@ -25,14 +27,14 @@ def deferred() -> Iterator[None]:
     def later(number: int, _: Any) -> None:
         came.append(number)
 
-    handlers = {s: h for s in signal.valid_signals() if callable(h := signal.getsignal(s))}
+    handlers = {number: h for number in _ALL if callable(h := _signal.getsignal(number))}
     try:
         for which in handlers:
-            signal.signal(which, later)
+            _signal.signal(which, later)
         yield
     finally:
         for which, handler in handlers.items():
-            signal.signal(which, handler)
+            _signal.signal(which, handler)
         for number in came:
             # This frame: the interrupted one has returned by now, and leads nowhere.
-            handlers[signal.Signals(number)](number, sys._getframe())
+            handlers[number](number, sys._getframe())
