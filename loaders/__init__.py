@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loaders.accounts import StreamAccount
+    from loaders.collection import ExperimentCollection, Run
     from loaders.episode import EpisodeData
     from loaders.experiment import ExperimentLoader
     from loaders.live import LiveExperiment, LiveStatus, Samples, Update
@@ -26,11 +27,13 @@ __all__ = [
     "EpisodeData",
     "EpisodeSummary",
     "EpisodeTable",
+    "ExperimentCollection",
     "ExperimentLoader",
     "LiveExperiment",
     "LiveStatus",
     "NotRunningError",
     "ReadError",
+    "Run",
     "Samples",
     "StreamAccount",
     "StreamData",
@@ -45,11 +48,13 @@ _HOMES = {
     "EpisodeData": "loaders.episode",
     "EpisodeSummary": "loaders.summary",
     "EpisodeTable": "loaders.summary",
+    "ExperimentCollection": "loaders.collection",
     "ExperimentLoader": "loaders.experiment",
     "LiveExperiment": "loaders.live",
     "LiveStatus": "loaders.live",
     "NotRunningError": "recorder.errors",
     "ReadError": "recorder.errors",
+    "Run": "loaders.collection",
     "Samples": "loaders.live",
     "Update": "loaders.live",
     "StreamAccount": "loaders.accounts",

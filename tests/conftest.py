@@ -22,6 +22,12 @@ settings.register_profile("search", deadline=None, max_examples=1000, report_mul
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "flightrec"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What users' caches keep stays out of the user's who runs the tests."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def use_hot_path(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Take ``"python"`` or ``"compiled"`` for log() and encoders, here and in processes that are started."""

@@ -3,49 +3,86 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from loaders.find import recordings
 from recorder.command.text import age, size, table
-from recorder.errors import ReadError
+
+if TYPE_CHECKING:
+    from loaders.collection import Run
+
+_COLUMNS = ("status", "episodes", "steps", "size_bytes", "modified")
+_TITLES = {"size_bytes": "size", "modified": "age"}
 
 
 @click.command("ls")
 @click.argument(
     "folder", required=False, default=".", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-def command(folder: Path) -> None:
+@click.option("--where", "wanted", metavar="COLUMN=VALUE", multiple=True, help="Only such; may be repeated.")
+@click.option("--sort", metavar="COLUMN", default="modified", show_default=True, help="What to sort by.")
+@click.option("--descending", is_flag=True, help="The greatest first.")
+@click.option("--column", "more", metavar="COLUMN", multiple=True, help="Show this one too, like config.lr.")
+@click.option("--all-columns", is_flag=True, help="List the names of columns instead.")
+def command(
+    folder: Path,
+    wanted: tuple[str, ...],
+    sort: str,
+    descending: bool,
+    more: tuple[str, ...],
+    all_columns: bool,
+) -> None:
     """List the recordings below a folder (default: here), oldest first.
 
     Status is running, completed, interrupted (an exception ended it), recovered (repaired after
-    a kill), killed (not repaired yet) or unreadable. Nothing is repaired or changed.
+    a kill), killed (not repaired yet) or unreadable. Nothing is repaired or changed. Columns are
+    those of ExperimentCollection: configuration, git commit, means of summaries.
 
     \b
     Examples:
       flightrec ls
-      flightrec ls experiments
+      flightrec ls experiments --where status=completed --sort mean_reward --column config.lr
     """
-    from recorder.h5.summary import summarize
+    from loaders.collection import ExperimentCollection
 
-    found = []
-    for file in recordings(folder):
-        state = file.stat()
-        try:
-            summary = summarize(file)
-            cells = [summary.status or "other", f"{summary.episodes:,}", f"{summary.steps:,}"]
-        except ReadError:
-            cells = ["unreadable", "", ""]
-        row = [
-            str(file.parent.relative_to(folder)) if file.parent != folder else folder.resolve().name,
-            *cells,
-            size(state.st_size),
-            age(time.time() - state.st_mtime),
-        ]
-        found.append((state.st_mtime, row))
-    if not found:
-        click.echo(f"no recordings below {folder}")
+    runs = ExperimentCollection(folder)
+    for text in wanted:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} is no COLUMN=VALUE", param_hint="--where")
+        runs = runs.filter(_matching(name, value))
+    if all_columns:
+        click.echo("\n".join(runs.columns))
         return
-    rows = [row for _, row in sorted(found, key=lambda pair: pair[0])]
-    click.echo(table(["name", "status", "episodes", "steps", "size", "age"], rows, right=(2, 3, 4, 5)))
+    if not runs:
+        click.echo(f"no recordings below {folder}" + (" of which this holds" if wanted else ""))
+        return
+    unknown = [name for name in (sort, *more) if name not in runs.columns]
+    if unknown:
+        raise click.UsageError(f"no recording has a column {unknown[0]!r}: see flightrec ls --all-columns")
+    shown = [*_COLUMNS, *more]
+    rows = [
+        [run.name, *(_cell(name, run.get(name)) for name in shown)]
+        for run in runs.sort(sort, descending=descending)
+    ]
+    titles = ["name", *(_TITLES.get(name, name) for name in shown)]
+    click.echo(table(titles, rows, right=(2, 3, 4, 5)))
+
+
+def _matching(name: str, text: str) -> Callable[[Run], bool]:
+    return lambda run: str(run.get(name)) == text
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name == "modified":
+        return age(time.time() - value)
+    if name == "size_bytes":
+        return size(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,219 @@
+"""The recordings below a folder as one table, to be filtered, sorted, compared and opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self, overload
+
+from loaders.collection.facts import COLUMNS, facts_of
+from loaders.collection.index import Index, index_path, stamp_of
+from loaders.collection.run import Run
+from loaders.find import recordings
+from loaders.summary import align
+
+_SHOWN = 20
+_MANY = 64
+"""Recordings to be read from which on a bar shows how far that is."""
+
+
+class ExperimentCollection(Sequence[Run]):
+    """All recordings below a folder, in the order of their paths; nothing is repaired or changed.
+
+    The table is read when it is first looked at, and again by :meth:`refresh`. What was read of ended
+    recordings is kept in the user's cache (``$XDG_CACHE_HOME/flightrec``), so that the next time only
+    those are opened that are new or have changed.
+
+    Parameters
+    ----------
+    folder : path
+    index : bool, default True
+        Whether to use and write that cache.
+
+    Raises
+    ------
+    NotADirectoryError
+        The folder is none, or is not there.
+
+    Examples
+    --------
+    >>> runs = ExperimentCollection("experiments")  # doctest: +SKIP
+    >>> best = runs.filter(status="completed").sort("mean_reward", descending=True)[0]  # doctest: +SKIP
+    >>> best["config.lr"], best.load().episodes  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] = "experiments", *, index: bool = True) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise NotADirectoryError(f"{self.folder} is no folder")
+        self._index = Index(index_path(self.folder) if index else None)
+        self._runs: list[Run] | None = None
+
+    @classmethod
+    def _of(cls, folder: Path, index: Index, runs: Iterable[Run]) -> Self:
+        made = cls.__new__(cls)
+        made.folder, made._index, made._runs = folder, index, list(runs)
+        return made
+
+    @property
+    def runs(self) -> list[Run]:
+        """The recordings."""
+        if self._runs is None:
+            self._runs = self._read()
+        return self._runs
+
+    def refresh(self) -> None:
+        """Look at the folder anew; of a filtered or sorted collection, only at its recordings."""
+        if self._runs is None:
+            return
+        whole = {run.name: run for run in self._read()}
+        self._runs = [whole[run.name] for run in self._runs if run.name in whole]
+
+    def _read(self) -> list[Run]:
+        from tqdm import tqdm
+
+        known, new = self._index.load(), {}
+        found: dict[str, tuple[Path, dict[str, Any] | None, str | None]] = {}
+        for file in recordings(self.folder):
+            name = self._name(file)
+            try:
+                stamp = stamp_of(file)
+            except FileNotFoundError:
+                continue
+            fits = name in known and stamp is not None and known[name][0] == stamp
+            found[name] = file, known[name][1] if fits else None, stamp
+        unread = [name for name, (_, row, _) in found.items() if row is None]
+        for name in tqdm(
+            unread, "reading recordings", disable=None if len(unread) > _MANY else True, delay=1.0
+        ):
+            file, _, stamp = found[name]
+            try:
+                row = facts_of(file)
+                # One that changed while it was read is read again the next time.
+                if stamp is not None and stamp_of(file) == stamp:
+                    new[name] = stamp, row
+            except FileNotFoundError:
+                del found[name]
+                continue
+            found[name] = file, row, stamp
+        self._index.save(new, known.keys() - found.keys())
+        empty = dict.fromkeys(COLUMNS)
+        return [Run(file, empty | (row or {}) | {"name": name}) for name, (file, row, _) in found.items()]
+
+    def _name(self, file: Path) -> str:
+        place = file.parent
+        return str(place.relative_to(self.folder)) if place != self.folder else self.folder.resolve().name
+
+    @overload
+    def __getitem__(self, index: int | str) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | str | slice) -> Run | Self:
+        """A recording by its place or its name; a slice is a collection."""
+        if isinstance(index, slice):
+            return self._of(self.folder, self._index, self.runs[index])
+        if isinstance(index, str):
+            for run in self.runs:
+                if run.name == index:
+                    return run
+            raise KeyError(f"no recording {index!r} in {self.folder}")
+        return self.runs[index]
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns that some recording has, those of every one first."""
+        return list(dict.fromkeys([*COLUMNS, *(key for run in self.runs for key in run)]))
+
+    def filter(self, condition: Callable[[Run], Any] | None = None, /, **columns: Any) -> Self:
+        """Those for which ``condition`` holds and whose columns have these values.
+
+        Parameters
+        ----------
+        condition : callable, optional
+            Told a :class:`Run`.
+        **columns
+            Values by column; ``**{"config.lr": 0.1}`` for names with dots. A callable is told the value
+            (None where there is none).
+        """
+
+        def fits(run: Run) -> bool:
+            for key, wanted in columns.items():
+                value = run.get(key)
+                if not (wanted(value) if callable(wanted) else _equal(value, wanted)):
+                    return False
+            return condition is None or bool(condition(run))
+
+        return self._of(self.folder, self._index, filter(fits, self.runs))
+
+    def sort(self, column: str | Callable[[Run], Any], *, descending: bool = False) -> Self:
+        """By a column, or what a callable makes of each; those without a value come last."""
+
+        def value(run: Run) -> Any:
+            return column(run) if callable(column) else run.get(column)
+
+        given = [run for run in self.runs if value(run) is not None]
+        rest = [run for run in self.runs if value(run) is None]
+        return self._of(self.folder, self._index, [*sorted(given, key=value, reverse=descending), *rest])
+
+    def compare(self, *names: str) -> dict[str, dict[str, Any]]:
+        """Where configurations differ: for each key the value of every recording, None where it has none.
+
+        Parameters
+        ----------
+        *names : str
+            Of the recordings; all by default.
+        """
+        chosen = [self[name] for name in names] if names else self.runs
+        keys = dict.fromkeys(key for run in chosen for key in run.config)
+        found = {key: {run.name: run.config.get(key) for run in chosen} for key in keys}
+        return {key: row for key, row in found.items() if _differ(list(row.values()))}
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with one row per recording, indexed by ``name``; fresh.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas: python -m pip install pandas") from error
+        return pd.DataFrame([dict(run) for run in self.runs], columns=self.columns).set_index("name")
+
+    def __repr__(self) -> str:
+        if not self.runs:
+            return f"no recordings below {self.folder}"
+        shown = ["name", "status", "episodes", "steps", "start_time", "mean_reward"]
+        rows = [
+            ["" if run.get(key) is None else _text(run[key]) for key in shown] for run in self.runs[:_SHOWN]
+        ]
+        lines = align([shown, *rows])
+        if len(self) > _SHOWN:
+            lines.append(f"… {len(self) - _SHOWN:,} more …")
+        return "\n".join(lines)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except (ValueError, TypeError):  # arrays
+        return repr(a) == repr(b)
+
+
+def _differ(values: list[Any]) -> bool:
+    return any(not _equal(values[0], other) for other in values[1:])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)[:40]

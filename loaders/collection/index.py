@@ -1,0 +1,88 @@
+"""What was read of recordings, kept in a file of the user's, so that ten thousand of them are listed at once.
+
+A recording that has ended is read again only when its file is another: inode, size or time of modification.
+One that is being written, or waits for its repair, is read every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recorder.errors import FlightrecError
+from recorder.format.document import dumps, loads
+from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
+
+VERSION = 1
+"""Of the rows: those of another version are read anew."""
+_BESIDE = (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX)
+
+
+def index_path(folder: Path) -> Path:
+    """Where the index of a folder is: in the user's cache, as the folder may not be ours to write into."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
+    return cache / "flightrec" / f"{name}.sqlite"
+
+
+def stamp_of(file: Path) -> str | None:
+    """What changes when a recording does; None while it is being written, or waits for its repair."""
+    if any(os.path.lexists(f"{file}{suffix}") for suffix in _BESIDE):
+        return None
+    state = file.stat()
+    return f"{state.st_ino}:{state.st_size}:{state.st_mtime_ns}"
+
+
+class Index:
+    """Rows by path below the folder. Whatever goes wrong with the file costs time and nothing else.
+
+    Parameters
+    ----------
+    path : Path or None
+        None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def load(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Stamp and row of each recording that is known."""
+        found = {}
+        with contextlib.suppress(sqlite3.Error, OSError, FlightrecError), self._opened() as table:
+            for name, stamp, row in table.execute("SELECT name, stamp, facts FROM recordings"):
+                found[name] = stamp, loads(row)
+        return found
+
+    def save(self, rows: dict[str, tuple[str, dict[str, Any]]], gone: set[str]) -> None:
+        """Keep rows in place of those of the same name, and forget others."""
+        if not rows and not gone:
+            return
+        with contextlib.suppress(sqlite3.Error, OSError), self._opened() as table, table:
+            table.executemany("DELETE FROM recordings WHERE name = ?", [(name,) for name in gone])
+            table.executemany(
+                "INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)",
+                [(name, stamp, dumps(row)) for name, (stamp, row) in rows.items()],
+            )
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        if self._path is None:
+            raise FileNotFoundError("no index is kept")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        table = sqlite3.connect(self._path, timeout=10.0)
+        try:
+            if table.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                table.execute("DROP TABLE IF EXISTS recordings")
+                table.execute(f"PRAGMA user_version = {VERSION}")
+            table.execute(
+                "CREATE TABLE IF NOT EXISTS recordings"
+                " (name TEXT PRIMARY KEY, stamp TEXT NOT NULL, facts BLOB NOT NULL) WITHOUT ROWID"
+            )
+            yield table
+        finally:
+            table.close()
