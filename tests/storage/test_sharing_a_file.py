@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -112,6 +113,7 @@ def test_readers_poll_while_a_writer_stores(tmp_path: Path) -> None:
         plain = refused = polls = seen = 0
         with HDF5Storage(path) as reader:
             while seen < 60:
+                assert os.waitpid(child, os.WNOHANG) == (0, 0), "the writer is dead"
                 entries = reader.find("snapshot")
                 assert [entry.timestamp for entry in entries] == list(range(len(entries)))
                 assert len(entries) >= seen
@@ -131,8 +133,9 @@ def test_readers_poll_while_a_writer_stores(tmp_path: Path) -> None:
         assert polls > 5
         assert refused <= max(1, plain // 10)
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
     with HDF5Storage(path) as storage:
         assert storage.verify() == []
         assert len(storage.find()) >= seen
