@@ -19,6 +19,7 @@ from recorder.format.layout import (
     METADATA,
     NETWORK,
     NEURONS,
+    RESUMED,
     RUNTIME,
     WEIGHTS,
     WEIGHTS_COLUMNS,
@@ -48,11 +49,22 @@ class FlightrecDocuments:
 
     def root(self) -> dict[str, Any]:
         """The root attributes."""
-        return with_rates(attributes(self.file))
+        found = with_rates(attributes(self.file))
+        found.pop(RESUMED, None)
+        return found
 
     def metadata(self) -> dict[str, Any]:
         """Root attributes, and the user's metadata over them."""
         return {**self.root(), **self._document(METADATA)}
+
+    def resumptions(self) -> list[dict[str, Any]]:
+        """When, after what and from where the recording was taken up again."""
+        with damage(RESUMED):
+            child_dataset(self.file, RESUMED)  # refuses links and storage elsewhere
+            found = get_document(self.file, RESUMED, [])
+            if not isinstance(found, list):
+                raise DamagedError(f"{RESUMED}: no list but {type(found).__name__}")
+            return found
 
     def config(self) -> dict[str, Any]:
         """The configuration as it was given."""

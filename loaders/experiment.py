@@ -120,6 +120,15 @@ class ExperimentLoader:
         return self._documents().git()
 
     @steady
+    def get_resumptions(self) -> list[dict[str, Any]]:
+        """For each time that ``DataExporter.resume`` went on with the recording, what that began with.
+
+        ``time``, ``status``, ``end_time`` and ``ended_by`` of what came before, ``episode_count`` until then,
+        the name of the ``checkpoint`` that was there, ``command_line`` and ``runtime``.
+        """
+        return self._documents().resumptions()
+
+    @steady
     def get_code_snapshot(self) -> dict[str, str]:
         """Source text by file name."""
         return self._documents().code()

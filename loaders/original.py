@@ -50,6 +50,10 @@ class OriginalDocuments:
         """The root attributes as stored."""
         return attributes(self.file)
 
+    def resumptions(self) -> list[dict[str, Any]]:
+        """None: the original takes up no recording."""
+        return []
+
     def metadata(self) -> dict[str, Any]:
         """Root attributes without the prefix ``meta_``, JSON read, with the original's defaults."""
         found: dict[str, Any] = dict(_DEFAULTS)

@@ -77,12 +77,18 @@ def _facts(loader: ExperimentLoader, facts: dict[str, Any]) -> list[tuple[str, s
         ("status", str(facts.get("status", ""))),
         ("steps", account_line(facts)),
         ("recorded", _when(facts.get("start_time"), facts.get("end_time"))),
+        ("resumed", _safely(lambda: _resumed(loader))),
         ("size", f"{_bytes(loader.h5_path.stat().st_size)}, compression {compression or 'unknown'}"),
         ("sampling", _sampling(facts.get("neural_sampling_rate"))),
         ("config", _safely(lambda: _listed(loader.get_config()))),
         ("network", _safely(lambda: _network(loader, facts))),
         ("checkpoints", _safely(lambda: _listed(_names(loader, CHECKPOINTS)))),
     ]
+
+
+def _resumed(loader: ExperimentLoader) -> str:
+    times = [str(entry["time"])[:19].replace("T", " ") for entry in loader.get_resumptions()]
+    return _listed(times)
 
 
 def _when(start: Any, end: Any) -> str:

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recorder import process
 from recorder.dropping import Drops
 from recorder.errors import NoEpisodeError
-from recorder.format.layout import RING_SUFFIX, episode_path
-from recorder.h5.chunking import Chunking
-from recorder.h5.file import create, open_snapshot
+from recorder.format.layout import episode_path
 from recorder.h5.lock import RecordingLock
-from recorder.h5.sink import Sink
-from recorder.h5.skeleton import finish
-from recorder.h5.streams.pace import EARLY, Pace, tick_of
 from recorder.h5.tree import put_encoded
 from recorder.handle import Episode
 from recorder.hotpath import front
-from recorder.meter import Meter
+from recorder.opened import Opened
 from recorder.options import FSYNC, RecordingOptions
 from recorder.plan import Given, arguments_of
-from recorder.recording import Recording
-from recorder.ring.arena import Ring
+from recorder.resuming import Former
 from recorder.ring.record import END, START, Description
 from recorder.ringbatch import log_batch
 from recorder.saving import Change
 from recorder.steplog import StepLog
-from recorder.writer import Writer
 
 
-class DataExporter(Recording):
+class DataExporter(Opened):
     """Record a simulation into one plain HDF5 file, a microsecond a step, nothing lost to a kill.
 
     Parameters
@@ -132,43 +122,16 @@ class DataExporter(Recording):
             precision=precision,
             progress=progress,
         )
-        chunking = Chunking.of(options.compression, options.compression_level, options.chunk_size)
-        super().__init__(options)
+        self._open(options, None, None)
+
+    def _open(self, options: RecordingOptions, lock: RecordingLock | None, former: Former | None) -> None:
         self._steps: StepLog | None = None
         self._ending: StepLog | None = None
-        self._expected_rows = 0
-        self._kinds: dict[str, Any] = {}
-        self._snapshot: Any = None
         self._direct = type(self).log is DataExporter.log
         self._front = front(self.log) if self._direct else None
+        super()._open(options, lock, former)
         if self._front is not None:
             self.__dict__["log"] = self._front
-        self._meter = Meter(options.progress, options.experiment_name)
-        self._lock = RecordingLock(self.h5_path)
-        try:
-            self._lock.acquire()
-            create(self.h5_path, self._initialise, sync=options.durability == FSYNC)
-            ring = self.h5_path.with_name(self.h5_path.name + RING_SUFFIX)
-            self._ring = Ring.create(ring, options.ring_bytes)
-            sync, every, tick = options.durability == FSYNC, options.flush_interval, None
-            if sync or options.enable_swmr:
-                tick = EARLY * every if sync else tick_of(every)
-            pace = Pace(every, tick) if options.enable_swmr and tick is not None else None
-            sink = Sink(self.h5_path, chunking, pace=pace, sync=sync)
-        except BaseException:
-            self._lock.release()
-            # The folder was made for this recording, and nothing was logged into it.
-            shutil.rmtree(self.output_dir, ignore_errors=True)
-            raise
-        self._writer = Writer(
-            self._ring,
-            sink,
-            threaded=options.async_write,
-            on_full=options.on_full,
-            tick=tick,
-        )
-        self._writer.on_attention = self._call_in
-        process.opened(self)
 
     def log(
         self,
@@ -271,21 +234,6 @@ class DataExporter(Recording):
             self._steps.seal()
         self._writer.drain()
 
-    @property
-    def h5_file(self) -> Any:
-        """A read-only ``h5py.File`` of what is committed when it is asked for.
-
-        The file itself belongs to the writer. Each access lets go of the handle before it.
-        """
-        if not self._closed:
-            self._writer.drain()
-        self._close_snapshot()
-        self._snapshot = open_snapshot(self.h5_path)
-        return self._snapshot
-
-    def _apply(self, change: Change) -> None:
-        self._writer.change(change)
-
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> Episode:
         start = {**start, "dropped_before": self._ring.dropped}
         record = self._writer.append(START, Description.of({"start": start}), wait=True)
@@ -331,30 +279,6 @@ class DataExporter(Recording):
         if self.options.durability == FSYNC:
             self._writer.drain()
 
-    def _close_file(self, status: str) -> None:
-        self._close_snapshot()
-        self._meter.close()
-        self._uninstall()
-        try:
-            if not self._writer.failed:
-                self._writer.change(self._last_change(status))
-        finally:
-            try:
-                self._writer.close()
-            finally:
-                self._writer.close_ring()
-                self._lock.release()
-                process.closed(self)
-
-    def _last_change(self, status: str) -> Change:
-        now, count, lost = datetime.now().isoformat(), self.episode_count, self._ring.dropped
-
-        def change(file: Any) -> None:
-            finish(file, status=status, end_time=now, episode_count=count, dropped=lost)
-            self._sign(file)
-
-        return change
-
     def _no_episode(self) -> Exception:
         self._require_open()
         self._writer.check()
@@ -382,32 +306,12 @@ class DataExporter(Recording):
     def _on_new(self, step: int, new: Given) -> None:
         self._warn_about(step, **arguments_of(new))
 
-    def _close_snapshot(self) -> None:
-        if self._snapshot is not None:
-            self._snapshot.close()
-            self._snapshot = None
-
-    def in_the_middle(self) -> bool:
-        """Whether something is under way that ending the recording, here and now, would wait for."""
-        return self._closed or self._writer.held_here
-
-    def hold(self) -> None:
-        """Before a fork: wait until the file is whole, and leave it so."""
-        self._writer.busy.acquire()
-
-    def go_on(self) -> None:
-        """After a fork: the writer may go on."""
-        self._writer.busy.release()
-
     def disown(self) -> None:
         """In a forked child: the recording is the parent's, so nothing here may touch it."""
-        self._closed = True
-        self._uninstall()
+        super().disown()
         steps, self._steps = self._steps, None
         if steps is not None:
             steps.disown()
-        self._writer.disown()
-        self._lock.disown()
 
 
 OptimizedDataExporter = DataExporter

@@ -38,6 +38,7 @@ from recorder.h5.skeleton import initialise, put_text, put_texts
 from recorder.h5.tree import plan_tree, write_plan
 from recorder.handle import EpisodeHandle
 from recorder.options import RecordingOptions
+from recorder.resuming import Former
 from recorder.saving import Change, Saving
 from recorder.schema import validate_timestep_data, validate_weight_change
 from recorder.utils import TIMESTAMP, create_output_dir
@@ -65,7 +66,7 @@ class Recording(Saving):
     exporter_name: str
     """The root attribute ``exporter``."""
 
-    def __init__(self, options: RecordingOptions) -> None:
+    def __init__(self, options: RecordingOptions, former: Former | None = None) -> None:
         self.options = options
         super().__init__()
         self.experiment_name = options.experiment_name
@@ -82,10 +83,21 @@ class Recording(Saving):
         self._owner = os.getpid()
         warn_of_network(Path(options.output_base_dir), stacklevel=3)
         self.timestamp = datetime.now().strftime(TIMESTAMP)
-        self.output_dir: Path = create_output_dir(
-            options.output_base_dir, options.experiment_name, self.timestamp
-        )
-        self.h5_path: Path = self.output_dir / DATA_FILE
+        if former is None:
+            self.output_dir: Path = create_output_dir(
+                options.output_base_dir, options.experiment_name, self.timestamp
+            )
+            self.h5_path: Path = self.output_dir / DATA_FILE
+        else:
+            self._take_up(former)
+
+    def _take_up(self, former: Former) -> None:
+        """Have everything be as it was when the former recording ended."""
+        self.output_dir, self.h5_path = former.path.parent, former.path
+        self.timestamp = former.file.timestamp
+        self.episode_count, self._used_ids = former.file.episode_count, set(former.file.episode_ids)
+        self._saved, self._metadata = former.saved, dict(former.file.metadata)
+        self._n_neurons = self.options.n_neurons or former.file.n_neurons
 
     @abc.abstractmethod
     def log(

@@ -13,16 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from recorder import randomness
 from recorder.admission import admit_name
 from recorder.environment import git_info, runtime_info
 from recorder.errors import DuplicateError, InputError
 from recorder.format.document import dumps
-from recorder.format.layout import CHECKPOINTS, CODE_SNAPSHOT, CONFIG, GIT_INFO, METADATA, NEURONS, RUNTIME
+from recorder.format.layout import (
+    CHECKPOINTS,
+    CODE_SNAPSHOT,
+    CONFIG,
+    GIT_INFO,
+    METADATA,
+    NEURONS,
+    RANDOM_STATES,
+    RUNTIME,
+)
 from recorder.h5.columns import put_array
 from recorder.h5.keywords import filter_keywords
 from recorder.h5.network import plan_network, write_network
 from recorder.h5.skeleton import hdf5_versions, put_text, put_texts
-from recorder.h5.tree import plan_tree, put_document, put_values, write_plan
+from recorder.h5.tree import plan_tree, put_document, put_encoded, put_values, write_plan
 from recorder.options import RecordingOptions
 from recorder.schema import validate_network_structure
 from recorder.sidefiles import write_json
@@ -188,11 +198,20 @@ class Saving(abc.ABC):
         if self._n_neurons is None and isinstance(ids, np.ndarray) and ids.ndim:
             self._n_neurons = len(ids) or None
 
-    def save_checkpoint(self, name: str, data: Mapping[str, Any]) -> None:
+    def save_checkpoint(
+        self, name: str, data: Mapping[str, Any], *, generators: Mapping[str, Any] | None = None
+    ) -> None:
         """Store a mapping of values as ``/checkpoints/<name>_<HHMMSS>``, durable on return.
 
         Arrays, sparse matrices, text, scalars and nested mappings; another checkpoint of that name
         within the second gets ``_2``, ``_3`` ….
+
+        Parameters
+        ----------
+        generators : mapping, optional
+            Random generators by name: NumPy's ``Generator`` and ``RandomState``, ``random.Random``, torch's
+            ``Generator``, JAX keys; the global ones of Python, NumPy and torch are stored with them. ``{}``
+            for these alone. ``DataExporter.resume`` puts them back.
 
         Raises
         ------
@@ -204,6 +223,7 @@ class Saving(abc.ABC):
         stem = f"{admit_name(CHECKPOINTS, name)}_{now:%H%M%S}"
         admit_name(CHECKPOINTS, f"{stem}_000")
         plan = plan_tree(data, f"{CHECKPOINTS}/{name}")
+        states = None if generators is None else dumps(randomness.take(generators), RANDOM_STATES)
 
         def change(file: Any) -> None:
             unique, n = stem, 1
@@ -214,6 +234,8 @@ class Saving(abc.ABC):
             write_plan(group, plan, self._filters)
             put_text(group, "timestamp", now.isoformat())
             group.attrs["episode_count"] = np.int64(self.episode_count)
+            if states is not None:
+                put_encoded(file.require_group(RANDOM_STATES), unique, states)
 
         self._apply(change)
 

@@ -26,6 +26,10 @@ CONNECTIONS = "connections"
 WEIGHTS = "initial_weights"
 EPISODES = "episodes"
 CHECKPOINTS = "checkpoints"
+RANDOM_STATES = "random_states"
+"""Group of documents: states of random generators, under the names of the checkpoints they go with."""
+RESUMED = "resumed"
+"""Root document: when, after what and from where a recording was taken up again."""
 ROOT_GROUPS = (METADATA, CONFIG, RUNTIME, NETWORK, EPISODES, CHECKPOINTS)
 
 NEURAL = "neural_states"

@@ -24,8 +24,10 @@ from recorder.format.layout import (
     KEPT_SUFFIX,
     LOCK_SUFFIX,
     RECOVERED,
+    RECOVERED_STEPS,
     RING_SUFFIX,
     RUNNING,
+    UNVERIFIED,
 )
 from recorder.h5 import journal, superblock
 from recorder.h5.chunking import Chunking
@@ -168,14 +170,16 @@ def _bring_back(
             for done in ended:
                 done.recovering = True
                 done.restructure(file, template)
+    # One that was resumed may have been repaired before.
+    before = {name: int(file.attrs.get(name, 0)) for name in (RECOVERED_STEPS, UNVERIFIED)}
     finish(
         file,
         status=RECOVERED,
         end_time=now,
         episode_count=len(file[EPISODES]),
         dropped=found.dropped,
-        recovered=found.steps,
-        unverified=found.unverified,
+        recovered=found.steps + before[RECOVERED_STEPS],
+        unverified=found.unverified + before[UNVERIFIED],
     )
     text = f"{found.damage}{found.steps:,} steps brought back from the ring"
     if episode is not None:

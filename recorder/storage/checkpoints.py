@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recorder import randomness
 from recorder.h5.store import checkpoints
-from recorder.storage import randomness
 from recorder.storage.core import Core
 from recorder.storage.objects import Checkpoint
 
