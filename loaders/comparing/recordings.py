@@ -1,0 +1,136 @@
+"""What two recordings do not have in common: data, configuration, code, environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from loaders.comparing.difference import ABSENT, Difference, unequal
+from loaders.comparing.episodes import unequal_episodes
+from loaders.experiment import ExperimentLoader
+
+_OF_A_RUN = frozenset(
+    {
+        "start_time",
+        "end_time",
+        "timestamp",
+        "process_id",
+        "process_start",
+        "output_directory",
+        "command_line",
+        "snapshot_time",
+    }
+)
+"""What no two runs have in common."""
+PARTS = ("configuration", "metadata", "code", "environment", "data")
+
+
+def differences(
+    a: ExperimentLoader, b: ExperimentLoader, *, parts: tuple[str, ...] = PARTS
+) -> Iterator[Difference]:
+    """What two recordings do not have in common, one after the other as it is found.
+
+    Times, process ids, folders and command lines, which no two runs share, are left out. Data are compared
+    exactly, in dtype, shape, timestep and value (NaN equals NaN), some ten thousand rows at a time.
+
+    Parameters
+    ----------
+    a, b : ExperimentLoader
+    parts : tuple of str
+        Out of ``configuration``, ``metadata``, ``code``, ``environment`` and ``data``.
+
+    Raises
+    ------
+    ValueError
+        A part of another name.
+    ReadError
+        One of them is damaged.
+    """
+    unknown = set(parts) - set(PARTS)
+    if unknown:
+        raise ValueError(f"parts are {', '.join(PARTS)}, not {', '.join(sorted(map(str, unknown)))}")
+    for part in PARTS:
+        if part in parts:
+            yield from _FINDERS[part](a, b)
+
+
+def _configuration(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
+    yield from unequal("configuration", "", a.get_config(), b.get_config())
+
+
+def _metadata(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
+    yield from unequal("metadata", "", _lasting(a.get_metadata()), _lasting(b.get_metadata()))
+
+
+def _code(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
+    yield from unequal("code", "git", a.get_git_info() or {}, b.get_git_info() or {})
+    one, other = a.get_code_snapshot(), b.get_code_snapshot()
+    for name in dict.fromkeys([*one, *other]):
+        if one.get(name) == other.get(name):
+            continue
+        if name in one and name in other:
+            yield Difference("code", name, "its text", "another", _lines(one[name], other[name]))
+        else:
+            there = ["its text" if name in side else ABSENT for side in (one, other)]
+            yield Difference("code", name, *there)
+
+
+def _lines(a: str, b: str) -> str:
+    import difflib
+
+    changes = list(difflib.unified_diff(a.splitlines(), b.splitlines(), lineterm="", n=0))[2:]
+    removed, added = (sum(line.startswith(sign) for line in changes) for sign in "-+")
+    return f"{removed} lines of the first, {added} of the second"
+
+
+def _environment(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
+    facts = [_lasting({k: _parsed(v) for k, v in side.get_runtime_info().items()}) for side in (a, b)]
+    yield from unequal("environment", "", *facts)
+
+
+def _parsed(text: Any) -> Any:
+    """Lists of packages and variables are JSON in a text."""
+    if isinstance(text, str) and text.startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _data(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
+    yield from unequal("data", "network", a.get_network_structure(), b.get_network_structure())
+    one, other = a.list_episodes(), b.list_episodes()
+    for number in sorted({*one, *other}):
+        if number in one and number in other:
+            yield from unequal_episodes(a.get_episode(number), b.get_episode(number))
+        else:
+            there = ["there" if number in side else ABSENT for side in (one, other)]
+            yield Difference("data", f"episode {number}", *there)
+    points = [_by_name(side) for side in (a, b)]
+    yield from unequal("data", "checkpoints", *points)
+
+
+def _by_name(loader: ExperimentLoader) -> dict[str, Any]:
+    """Checkpoints without the time in their names, by name and number."""
+    found: dict[str, Any] = {}
+    for name, values in loader.get_all_checkpoints().items():
+        stem, number = name.rpartition("_")[0] or name, 1
+        while f"{stem} {number}" in found:
+            number += 1
+        found[f"{stem} {number}"] = values
+    return found
+
+
+def _lasting(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key not in _OF_A_RUN}
+
+
+_FINDERS = {
+    "configuration": _configuration,
+    "metadata": _metadata,
+    "code": _code,
+    "environment": _environment,
+    "data": _data,
+}
