@@ -16,11 +16,13 @@ from recorder.format.layout import (
     DOCUMENT,
     ENCODING,
     GIT_INFO,
+    MERGED,
     METADATA,
     NETWORK,
     NEURONS,
     RESUMED,
     RUNTIME,
+    SPLIT,
     WEIGHTS,
     WEIGHTS_COLUMNS,
     WEIGHTS_CSR,
@@ -50,7 +52,8 @@ class FlightrecDocuments:
     def root(self) -> dict[str, Any]:
         """The root attributes."""
         found = with_rates(attributes(self.file))
-        found.pop(RESUMED, None)
+        for document in (RESUMED, MERGED, SPLIT):
+            found.pop(document, None)
         return found
 
     def metadata(self) -> dict[str, Any]:
@@ -59,12 +62,19 @@ class FlightrecDocuments:
 
     def resumptions(self) -> list[dict[str, Any]]:
         """When, after what and from where the recording was taken up again."""
-        with damage(RESUMED):
-            child_dataset(self.file, RESUMED)  # refuses links and storage elsewhere
-            found = get_document(self.file, RESUMED, [])
-            if not isinstance(found, list):
-                raise DamagedError(f"{RESUMED}: no list but {type(found).__name__}")
-            return found
+        found = self._of_root(RESUMED, [])
+        if not isinstance(found, list):
+            raise DamagedError(f"{RESUMED}: no list but {type(found).__name__}")
+        return found
+
+    def origin(self) -> Any:
+        """What the recording was split or merged from; None where it was not."""
+        return self._of_root(MERGED) or self._of_root(SPLIT)
+
+    def _of_root(self, name: str, default: Any = None) -> Any:
+        with damage(name):
+            child_dataset(self.file, name)  # refuses links and storage elsewhere
+            return get_document(self.file, name, default)
 
     def config(self) -> dict[str, Any]:
         """The configuration as it was given."""

@@ -129,6 +129,16 @@ class ExperimentLoader:
         return self._documents().resumptions()
 
     @steady
+    def get_origin(self) -> Any:
+        """What the recording was put together from; None where it was recorded as it is.
+
+        Of one that ``split`` made a dict: ``recording``, ``episodes``, and how many there were, ``of``.
+        Of one that ``merge`` made a list: ``recording``, ``attributes``, ``config``, ``metadata``, ``git``,
+        ``runtime`` of each, and ``episodes`` as pairs of the former and the present id.
+        """
+        return self._documents().origin()
+
+    @steady
     def get_code_snapshot(self) -> dict[str, str]:
         """Source text by file name."""
         return self._documents().code()

@@ -50,6 +50,10 @@ class OriginalDocuments:
         """The root attributes as stored."""
         return attributes(self.file)
 
+    def origin(self) -> Any:
+        """None: the original splits and merges none."""
+        return None
+
     def resumptions(self) -> list[dict[str, Any]]:
         """None: the original takes up no recording."""
         return []

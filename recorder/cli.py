@@ -24,6 +24,9 @@ COMMANDS = {
     "repair": "Bring back recordings whose program was killed.",
     "verify": "Read every byte of recordings and name what is damaged.",
     "diff": "Show what differs between two recordings.",
+    "pack": "Write a finished recording anew: smaller, filtered otherwise, laid out for the cloud.",
+    "merge": "Write the episodes of several recordings into one.",
+    "split": "Write some episodes of a recording into one of their own.",
     "storage": "Look after a store of network states.",
 }
 FAILED = 1

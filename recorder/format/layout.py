@@ -28,6 +28,8 @@ EPISODES = "episodes"
 CHECKPOINTS = "checkpoints"
 RANDOM_STATES = "random_states"
 """Group of documents: states of random generators, under the names of the checkpoints they go with."""
+MERGED, SPLIT = "merged", "split"
+"""Root documents of recordings that were put together from others: which, and which episode was which."""
 RESUMED = "resumed"
 """Root document: when, after what and from where a recording was taken up again."""
 ROOT_GROUPS = (METADATA, CONFIG, RUNTIME, NETWORK, EPISODES, CHECKPOINTS)

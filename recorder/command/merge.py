@@ -1,0 +1,30 @@
+"""``flightrec merge``: the episodes of several recordings in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("merge")
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File or folder.")
+def command(paths: tuple[Path, ...], output: Path) -> None:
+    """Write the episodes of several finished recordings into one, numbered anew in the order given.
+
+    Configuration, metadata, code and network are those of the first; those of the others are kept beside.
+
+    \b
+    Examples:
+      flightrec merge experiments/part_*/ -o experiments/whole
+    """
+    from loaders.assembling import merge
+    from recorder.command.paths import data_file
+    from recorder.command.progress import Progress
+
+    with Progress("merge", unit="episode") as progress:
+        made = merge([data_file(path) for path in paths], output, progress=progress)
+    click.echo(f"{made}: {len(paths)} recordings")

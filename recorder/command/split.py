@@ -1,0 +1,38 @@
+"""``flightrec split``: some episodes of a recording in one of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("split")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File or folder.")
+@click.option("--episodes", required=True, metavar="IDS", help="Ids and ranges, as 0-9,12.")
+def command(path: Path, output: Path, episodes: str) -> None:
+    """Write some episodes of a finished recording into one of their own, under their ids.
+
+    \b
+    Examples:
+      flightrec split experiments/run_20260101_120000 --episodes 0-9,12 -o experiments/first
+    """
+    from loaders.assembling import split
+    from recorder.command.paths import data_file
+    from recorder.command.progress import Progress
+
+    with Progress("split", unit="episode") as progress:
+        made = split(data_file(path), _ids(episodes), output, progress=progress)
+    click.echo(f"{made}: episodes {episodes}")
+
+
+def _ids(text: str) -> list[int]:
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        try:
+            found += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise click.BadParameter(f"{part!r} is no id or range", param_hint="--episodes") from None
+    return found

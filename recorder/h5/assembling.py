@@ -1,0 +1,164 @@
+"""A recording's file put together from finished ones: stored chunks go over as they are, or filtered anew.
+
+The file is written beside its name and is of format 1.10; nothing of what its sources left unused is in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5o
+
+from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
+from recorder.h5.keywords import filter_keywords
+from recorder.h5.reading.budget import check_chunk
+from recorder.h5.reading.guard import damage, links, open_child
+from recorder.h5.reading.rows import read_rows
+from recorder.h5.skeleton import put_text
+from recorder.h5.transaction import LIBVER
+from recorder.h5.tree import get_document, put_document
+
+PAGE = 1 << 20
+"""Bytes of a page of a file that is laid out for range reads: HDF5 keeps its own structures in such pages,
+apart from data, so that a reader far away gets them with a few requests."""
+_BLOCK_BYTES = 16 << 20
+_OURS = (EPISODES, CHECKPOINTS, RANDOM_STATES)
+
+
+class Assembly:
+    """A file that is being put together; a context manager, after which it is closed.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is written; replaced.
+    compression : str or None
+        Filter for every chunked dataset, or ``"keep"``.
+    level : int or None
+    cloud : bool
+        Lay it out for range reads.
+
+    Raises
+    ------
+    OptionError
+        A filter that this HDF5 cannot write.
+    """
+
+    def __init__(
+        self, path: Path, *, compression: str | None = "keep", level: int | None = None, cloud: bool = False
+    ) -> None:
+        self._keywords = None if compression == "keep" else filter_keywords(compression, level)
+        strategy = {"fs_strategy": "page", "fs_page_size": PAGE} if cloud else {}
+        self.file = h5py.File(path, "w", libver=LIBVER, **strategy)
+        self._chosen = (compression, level)
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def begin(self, source: h5py.File) -> None:
+        """Root attributes, and all groups but those of episodes and checkpoints, which are empty."""
+        put_attributes(source, self.file)
+        for name, address in links(source):
+            if name not in _OURS and address is not None:
+                self._copy(source, name, self.file, name)
+        for name in (EPISODES, CHECKPOINTS):
+            self.file.create_group(name)
+        compression, level = self._chosen
+        if compression != "keep":
+            self.file.attrs["compression"] = compression or "none"
+            self.file.attrs.pop("compression_level", None)
+            if level is not None:
+                self.file.attrs["compression_level"] = np.int64(level)
+
+    def add(self, source: h5py.File, path: str, name: str, **attributes: Any) -> None:
+        """Copy the object at ``path`` to ``name``, with these attributes in place of its own."""
+        parent, _, child = path.rpartition("/")
+        target, _, new = name.rpartition("/")
+        self._copy(source[parent], child, self.file.require_group(target), new)
+        for key, value in attributes.items():
+            self.file[name].attrs[key] = value
+
+    def checkpoints(self, source: h5py.File) -> None:
+        """All checkpoints with the states of random generators that go with them; names stay unique."""
+        points, states = source.get(CHECKPOINTS), source.get(RANDOM_STATES)
+        for name, _ in links(points) if points is not None else ():
+            new, number = name, 1
+            while new in self.file[CHECKPOINTS]:
+                number += 1
+                new = f"{name}_{number}"
+            self._copy(points, name, self.file[CHECKPOINTS], new)
+            document = None if states is None else get_document(states, name)
+            if document is not None:
+                put_document(self.file.require_group(RANDOM_STATES), new, document)
+
+    def note(self, name: str, value: Any) -> None:
+        """A document of the root."""
+        put_document(self.file, name, value)
+
+    def put(self, texts: Mapping[str, str], numbers: Mapping[str, int]) -> None:
+        """Root attributes in place of those of their names; numbers that are 0 are left out."""
+        for name, text in texts.items():
+            put_text(self.file, name, text)
+        for name, number in numbers.items():
+            self.file.attrs.pop(name, None)
+            if number:
+                self.file.attrs[name] = np.int64(number)
+
+    def _copy(self, parent: Any, name: str, target: h5py.Group, new: str) -> None:
+        if self._keywords is None:
+            h5o.copy(parent.id, name.encode(), target.id, new.encode())
+            return
+        with damage(f"{parent.name}/{name}"):
+            self._rewrite(open_child(parent, name.encode(), name), target, new)
+
+    def _rewrite(self, item: Any, target: h5py.Group, name: str) -> None:
+        if isinstance(item, h5py.Group):
+            made = target.create_group(name)
+            for child, address in links(item):
+                if address is not None:
+                    self._rewrite(open_child(item, child.encode(), child), made, child)
+        elif item.chunks is None:
+            h5o.copy(item.parent.id, item.name.rpartition("/")[2].encode(), target.id, name.encode())
+            return
+        else:
+            made = self._refiltered(item, target, name)
+        put_attributes(item, made)
+
+    def _refiltered(self, item: h5py.Dataset, target: h5py.Group, name: str) -> h5py.Dataset:
+        check_chunk(item)
+        assert self._keywords is not None
+        made = target.create_dataset(
+            name, item.shape, item.dtype, maxshape=item.maxshape, chunks=item.chunks, **self._keywords
+        )
+        rows = max(1, _BLOCK_BYTES // max(1, item.dtype.itemsize * int(np.prod(item.shape[1:])) or 1))
+        rows = -(-rows // item.chunks[0]) * item.chunks[0]
+        for start in range(0, item.shape[0], rows):
+            stop = min(start + rows, item.shape[0])
+            made[start:stop] = read_rows(item, start, stop)
+        return made
+
+
+def put_attributes(source: Any, target: Any, leave: Mapping[str, Any] | None = None) -> None:
+    """Copy attributes as they are stored, but for those in ``leave``."""
+    for name in source.attrs:
+        if leave is None or name not in leave:
+            stored = source.attrs.get_id(name)
+            target.attrs.create(name, source.attrs[name], shape=stored.shape, dtype=stored.dtype)
+
+
+def settle(draft: Path, path: Path) -> None:
+    """Have a draft on the disk, and then in place."""
+    descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    draft.replace(path)
