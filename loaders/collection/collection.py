@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar, overload
 
 from loaders.collection.facts import COLUMNS, facts_of
+from loaders.collection.fan import arrays, map_episodes
 from loaders.collection.index import Index, index_path, stamp_of
 from loaders.collection.run import Run
+from loaders.episode import EpisodeData
 from loaders.find import recordings
 from loaders.summary import align
+
+T = TypeVar("T")
 
 _SHOWN = 20
 _MANY = 64
@@ -174,6 +178,44 @@ class ExperimentCollection(Sequence[Run]):
         keys = dict.fromkeys(key for run in chosen for key in run.config)
         found = {key: {run.name: run.config.get(key) for run in chosen} for key in keys}
         return {key: row for key, row in found.items() if _differ(list(row.values()))}
+
+    def map_episodes(
+        self, function: Callable[[EpisodeData], T], client: Any = None
+    ) -> dict[tuple[str, int], T]:
+        """What ``function`` returns of every episode, by the recording's name and the episode's id.
+
+        Parameters
+        ----------
+        function : callable
+            Told an :class:`EpisodeData`, which is open only while it runs. On a cluster it is pickled, and
+            so is what it returns.
+        client : dask.distributed.Client, optional
+            Whose workers do it, each with files of its own opened by path: they must see them where this
+            process does. Without one it is done here, one after the other.
+
+        Raises
+        ------
+        Exception
+            What ``function`` raised, with a note that says of which episode.
+        """
+        return map_episodes(self.runs, function, client)
+
+    def to_dask(self, stream: str, *, rows: int = 100_000) -> dict[tuple[str, int], Any]:
+        """A stream of all episodes as lazy ``dask.array.Array``, by the recording's name and episode's id.
+
+        Parameters
+        ----------
+        stream : str
+            As :meth:`EpisodeData.stream` takes it: ``"neural_states/v"``. Episodes without it are left out.
+        rows : int
+            Of a chunk.
+
+        Raises
+        ------
+        ImportError
+            Dask is not installed.
+        """
+        return arrays(self.runs, stream, rows)
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row per recording, indexed by ``name``; fresh.

@@ -1,0 +1,79 @@
+"""Many recordings from many processes at once, and their analysis on a cluster of several."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loaders import EpisodeData, ExperimentCollection
+from recorder import DataExporter
+
+
+def sweep(folder: Path, number: int) -> str:
+    with DataExporter("sweep", folder, neural_sampling_rate=1) as exporter:
+        exporter.save_config({"number": number})
+        for _ in range(2):
+            exporter.start_episode()
+            for t in range(50):
+                exporter.log(
+                    timestep=t, neural_state={"v": np.full(3, number + t / 100)}, reward=float(number)
+                )
+            exporter.end_episode()
+        return exporter.output_dir.name
+
+
+def total(episode: EpisodeData) -> float:
+    return float(episode.get_rewards()["rewards"].sum())
+
+
+def wrong(episode: EpisodeData) -> None:
+    if episode.episode_id:
+        raise ValueError("not this one")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("sweep")
+    # All begin within the second that is in their names.
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        names = pool.starmap(sweep, [(place, number) for number in range(8)])
+    assert len(set(names)) == 8
+    return place
+
+
+def test_recordings_of_many_processes_never_collide(folder: Path) -> None:
+    runs = ExperimentCollection(folder)
+    assert sorted(run["config.number"] for run in runs) == list(range(8))
+    assert {run["status"] for run in runs} == {"completed"}
+
+
+def test_episodes_are_mapped_here(folder: Path) -> None:
+    runs = ExperimentCollection(folder)
+    wanted = {(run.name, number): 50.0 * run["config.number"] for run in runs for number in (0, 1)}
+    assert runs.map_episodes(total) == wanted
+    with pytest.raises(ValueError, match="not this one") as caught:
+        runs.map_episodes(wrong)
+    assert "episode 1 of" in caught.value.__notes__[0]
+
+
+def test_a_cluster_does_the_same(folder: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    pytest.importorskip("dask.array")
+    runs = ExperimentCollection(folder)
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        assert runs.map_episodes(total, client) == runs.map_episodes(total)
+        with pytest.raises(ValueError, match="not this one"):
+            runs.map_episodes(wrong, client)
+        arrays = runs.to_dask("neural_states/v", rows=20)
+        assert len(arrays) == 16
+        for (name, number), array in arrays.items():
+            assert array.chunks == ((20, 20, 10), (3,))
+            with runs[name].load() as loader:
+                wanted = loader.get_episode(number).stream("neural_states/v")[:]
+            np.testing.assert_array_equal(array.compute(), wanted)
+    assert runs.to_dask("neural_states/w") == {}
