@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -13,6 +13,7 @@ from loaders.documents import FlightrecDocuments, episode_attributes
 from loaders.episode import EpisodeData
 from loaders.find import find_recording
 from loaders.original import OriginalDocuments
+from loaders.remote import is_remote, open_remote
 from loaders.steady import steady
 from loaders.summary import EpisodeSummary, EpisodeTable
 from recorder.h5.source import RecordingFile, StoredEpisode
@@ -30,11 +31,14 @@ class ExperimentLoader:
     Parameters
     ----------
     path : str or os.PathLike
-        The recording's folder, or its HDF5 file.
+        The recording's folder, or its HDF5 file; of one that has ended also a URL, as
+        ``s3://bucket/run/experiment_data.h5``, which is read by ranges.
     newest : bool, default False
         Of a recording that is being written, read everything that was logged up to the call, from its
         file and its ring, instead of what is committed to the file. A read then takes some ten
         milliseconds longer.
+    storage_options : mapping, optional
+        For a URL, what the file system of fsspec takes that reads there.
 
     Attributes
     ----------
@@ -62,10 +66,20 @@ class ExperimentLoader:
     ...     v = experiment.get_episode(0).stream("neural_states/v").read(1000, 2000)
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, newest: bool = False) -> None:
-        self.h5_path = find_recording(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        newest: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._file: RecordingFile
+        if is_remote(path):
+            self.h5_path, self._file = open_remote(path, storage_options)
+        else:
+            self.h5_path = find_recording(path)
+            self._file = RecordingFile(self.h5_path, newest=newest)
         self.experiment_dir = self.h5_path.parent
-        self._file = RecordingFile(self.h5_path, newest=newest)
 
     @property
     def _recording(self) -> RecordingFile:

@@ -93,7 +93,7 @@ class RecordingFile:
             file.close()
             file = open_present(self.path) if newest else _open_alone(self.path)
         try:
-            self.original = _is_original(file, self.path)
+            self.original = is_original(file, self.path)
         except BaseException:
             file.close()
             raise
@@ -207,7 +207,7 @@ def _open_alone(path: Path) -> Any:
         raise DamagedError(f"{path} cannot be read while it changes: {error}") from error
 
 
-def _is_original(file: Any, path: Path) -> bool:
+def is_original(file: Any, path: Path) -> bool:
     with damage(str(path)):
         root = attributes(file)
         if root.get("format") == FORMAT:

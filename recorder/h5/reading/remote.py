@@ -1,0 +1,143 @@
+"""A finished recording that lies in an object store, or on a web server: read by ranges, through fsspec.
+
+Blocks that were fetched are kept, so that what HDF5 asks for in small pieces takes few requests; a recording
+that ``flightrec pack --cloud`` wrote has its structures together in few blocks.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from typing import Any
+
+import h5py
+
+from recorder.errors import ClosedError, DamagedError, ReadError
+from recorder.h5.leftover import closed_at_exit
+from recorder.h5.reading.handle import RecordingFile, is_original
+from recorder.h5.untrusted import hide_broken_heap
+
+BLOCK_BYTES = 1 << 20
+KEPT_BLOCKS = 64
+NEEDED = (
+    'reading by URL needs fsspec: python -m pip install "flightrec[remote]", and the library of that store'
+)
+
+
+def is_url(path: Any) -> bool:
+    """Whether a path is one of fsspec's, as ``s3://bucket/run/experiment_data.h5``."""
+    return isinstance(path, str) and "://" in path
+
+
+class RemoteFile(io.RawIOBase):
+    """A file of fsspec for h5py to read, in which broken heaps of text look like no heaps at all.
+
+    Raises
+    ------
+    FileNotFoundError, OSError
+        What the store says.
+    """
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        super().__init__()
+        try:
+            import fsspec
+        except ImportError as error:
+            raise ImportError(NEEDED) from error
+        caching = {"block_size": BLOCK_BYTES, "cache_type": "blockcache"}
+        kept = {"cache_options": {"maxblocks": KEPT_BLOCKS}}
+        system, path = fsspec.core.url_to_fs(url, **options)
+        self._file: Any = system.open(path, "rb", **caching, **kept)
+        self.size = int(system.size(path))
+        self._position = 0
+        self._lock = threading.Lock()
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As :meth:`io.RawIOBase.seek`."""
+        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        self._position = begin + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position of the next read."""
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer`` from here; zeros past the end, as HDF5 expects of its drivers."""
+        view = memoryview(buffer).cast("B")
+        data = self._bytes_at(self._position, len(view))
+        view[: len(data)] = data
+        view[len(data) :] = bytes(len(view) - len(data))
+        start = self._position
+        hide_broken_heap(view, self.size - start, lambda n: self._bytes_at(start, n))
+        self._position += len(view)
+        return len(view)
+
+    def _bytes_at(self, start: int, count: int) -> bytes:
+        with self._lock:
+            self._file.seek(min(start, self.size))
+            return bytes(self._file.read(min(count, max(0, self.size - start))))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+class RemoteRecording(RecordingFile):
+    """A finished recording's file by its URL; every process opens it for itself.
+
+    Attributes
+    ----------
+    url : str
+    nbytes : int
+        Size of the file.
+
+    Parameters
+    ----------
+    options : dict
+        What the store's file system of fsspec takes, such as ``key`` and ``endpoint_url``.
+    """
+
+    def __init__(self, path: Any, url: str, options: dict[str, Any]) -> None:
+        self.url, self.options, self.nbytes = url, options, 0
+        super().__init__(path)
+
+    def file(self) -> Any:
+        """As :meth:`RecordingFile.file`; a recording that has not ended cannot be read so."""
+        if self._file is not None and self._pid == os.getpid():
+            return self._file
+        if self.closed:
+            raise ClosedError(f"the loader of {self.url} has been closed: open another one")
+        raw = RemoteFile(self.url, self.options)
+        try:
+            self.nbytes = raw.size
+            file = closed_at_exit(h5py.File(raw, "r"))
+        except OSError as error:
+            raw.close()
+            raise DamagedError(f"{self.url} is no HDF5 file, or is damaged: {error}") from error
+        try:
+            self.original = is_original(file, self.path)
+            if not self.original and file.attrs.get("status") == "running":
+                raise ReadError(
+                    f"{self.url} has not ended, or its program was killed: copy its folder and open that"
+                )
+        except BaseException:
+            file.close()
+            raise
+        self._file, self._pid, self._index = file, os.getpid(), None
+        return file
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"url": self.url, "options": self.options, "nbytes": self.nbytes}
+        return super().__getstate__() | own
