@@ -78,6 +78,10 @@ class Former:
                 f"{path} was written by {found.exporter or 'another system'}: only recordings of "
                 "DataExporter can be resumed"
             )
+        if found.status == RUNNING:
+            raise ReadError(
+                f"{path} says that it is running, and nothing lies beside it to repair it from: its ring is lost"
+            )
         kept = sorted(given.keys() & set(FIXED))
         if kept:
             raise OptionError(f"{kept[0]} is the recording's own, and cannot be given when it is resumed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,11 @@ def test_what_cannot_be_resumed_is_left_alone(tmp_path: Path) -> None:
         DataExporter.resume(plain.output_dir)
     with pytest.raises(FileNotFoundError):
         DataExporter.resume(tmp_path)
+    with DataExporter("lost", tmp_path) as alive:
+        alive.start_episode()
+        shutil.copy(alive.h5_path, tmp_path / "lost.h5")
+    with pytest.raises(ReadError, match="its ring is lost"):
+        DataExporter.resume(tmp_path / "lost.h5")
     (tmp_path / "text.h5").write_text("text")
     with pytest.raises(ReadError):
         DataExporter.resume(tmp_path / "text.h5")
