@@ -80,7 +80,8 @@ class Former:
             )
         if found.status == RUNNING:
             raise ReadError(
-                f"{path} says that it is running, and nothing lies beside it to repair it from: its ring is lost"
+                f"{path} says that it is running, and nothing lies beside it to repair it from: "
+                "its ring is lost"
             )
         kept = sorted(given.keys() & set(FIXED))
         if kept:
