@@ -39,6 +39,7 @@ def pack(
     compression: str | None = "keep",
     level: int | None = None,
     cloud: bool = False,
+    scales: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write a finished recording anew, without the room that is in no use; returns where it is.
@@ -53,6 +54,9 @@ def pack(
     level : int, optional
     cloud : bool
         Lay the file out for range reads over a network: HDF5's own structures lie together, apart from data.
+    scales : bool
+        Give dense streams HDF5's dimension scales, so that programs for netCDF-4 (xarray through h5netcdf)
+        know timesteps and neurons by name. The root then has a dataset for each length of an axis.
     progress : callable, optional
         Told of (episodes done, in all).
 
@@ -73,6 +77,8 @@ def pack(
                 made.begin(loader.h5_file)
                 _add(made, loader, ids, progress)
                 made.checkpoints(loader.h5_file)
+                if scales:
+                    made.scales()
             _check(draft, [(loader, {i: i for i in ids})])
             settle(draft, target)
     return target

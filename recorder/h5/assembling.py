@@ -19,6 +19,7 @@ from recorder.h5.keywords import filter_keywords
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
 from recorder.h5.reading.rows import read_rows
+from recorder.h5.scales import put_scales
 from recorder.h5.skeleton import put_text
 from recorder.h5.transaction import LIBVER
 from recorder.h5.tree import get_document, put_document
@@ -102,6 +103,10 @@ class Assembly:
     def note(self, name: str, value: Any) -> None:
         """A document of the root."""
         put_document(self.file, name, value)
+
+    def scales(self) -> None:
+        """Dimension scales for dense streams, once all is there."""
+        put_scales(self.file)
 
     def put(self, texts: Mapping[str, str], numbers: Mapping[str, int]) -> None:
         """Root attributes in place of those of their names; numbers that are 0 are left out."""

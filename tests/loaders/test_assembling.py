@@ -78,6 +78,23 @@ def test_a_packed_recording_is_the_recording(path: Path, tmp_path: Path, options
     assert [p.name for p in tmp_path.iterdir()] == ["packed.h5"]
 
 
+def test_scales_name_time_and_neurons_to_programs_for_netcdf(path: Path, tmp_path: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    made = assembling.pack(path, tmp_path / "scaled.h5", scales=True)
+    same(path, made)
+    assert list(verify(made)) == []
+    with xarray.open_datatree(made, engine="h5netcdf", phony_dims="access") as tree:
+        behavior, neural = (tree[f"episodes/episode_0003/{part}"] for part in ("behavior", "neural_states"))
+        assert (behavior["x"].dims, neural["v"].dims) == (("timesteps",), ("timesteps", "axis_4"))
+        with ExperimentLoader(path) as loader:
+            episode = loader.get_episode(3)
+            np.testing.assert_array_equal(neural["v"], episode.stream("neural_states/v")[:])
+            np.testing.assert_array_equal(neural["timesteps"], episode.stream("neural_states/v").timesteps)
+            at = int(episode.stream("behavior/x").timesteps[100])
+            assert behavior["x"].sel(timesteps=at) == episode.stream("behavior/x")[100]
+
+
 def test_packing_in_place_returns_room(tmp_path: Path) -> None:
     path = record(tmp_path, "run", list(range(30)))
     with h5py.File(path, "r+") as file:

@@ -41,6 +41,7 @@ BROKEN: tuple[type[Exception], ...] = (
 """What h5py, NumPy and the codecs raise on bytes that do not say what they must."""
 
 _MAX_DEPTH = 64
+_OF_SCALES = (b"DIMENSION_LIST", b"REFERENCE_LIST")
 
 _TEXT = h5py.string_dtype()
 
@@ -186,12 +187,16 @@ def attributes(item: Any) -> dict[str, Any]:
     """The attributes of a group or dataset as Python values.
 
     Text is ``str``, scalars are Python's own, arrays stay arrays, opaque bytes stay ``numpy.void``,
-    empty attributes are None.
+    empty attributes are None. Which scale a dimension has, and of what, are references, and left out.
     """
     with damage(item):
         raw: list[bytes] = []
         h5py.h5a.iterate(item.id, raw.append)
-        return {name.decode("utf-8", "surrogateescape"): _attribute(item, name) for name in raw}
+        return {
+            name.decode("utf-8", "surrogateescape"): _attribute(item, name)
+            for name in raw
+            if name not in _OF_SCALES
+        }
 
 
 def attribute(item: Any, name: str) -> Any:

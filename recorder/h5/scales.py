@@ -1,0 +1,68 @@
+"""HDF5's dimension scales for dense streams: what opens netCDF-4 files then knows time and neurons by name.
+
+See "HDF5 Dimension Scale Specification" and the netCDF-4 format. Timesteps are the scale of the rows that
+they belong to; other axes have one at the root, named by length, or ``neuron`` where it is the network's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from recorder.format.layout import BEHAVIOR, EPISODES, NETWORK, NEURAL, NEURONS, OWN_TIMESTEPS, TIMESTEPS
+from recorder.h5.reading.guard import child_dataset, child_group, names
+
+NEURON = "neuron"
+
+
+def put_scales(file: h5py.File) -> None:
+    """Give every dense stream of a finished recording its scales."""
+    axes = _Axes(file)
+    episodes = child_group(file, EPISODES)
+    for name in [] if episodes is None else names(episodes):
+        episode = child_group(episodes, name)
+        for part in (NEURAL, BEHAVIOR):
+            group = None if episode is None else child_group(episode, part)
+            if group is not None:
+                _part(group, axes)
+
+
+def _part(group: h5py.Group, axes: _Axes) -> None:
+    for name in names(group):
+        dataset = child_dataset(group, name)
+        if dataset is None or name == TIMESTEPS or name.endswith(OWN_TIMESTEPS):
+            continue
+        own = f"{name}{OWN_TIMESTEPS}"
+        clock = group[own if own in group else TIMESTEPS]
+        if len(clock) != len(dataset):
+            continue
+        if not h5py.h5ds.is_scale(clock.id):
+            clock.make_scale(clock.name.rpartition("/")[2])
+        dataset.dims[0].attach_scale(clock)
+        for axis, length in enumerate(dataset.shape[1:], start=1):
+            dataset.dims[axis].attach_scale(axes.of(length))
+
+
+class _Axes:
+    """Scales of axes that are no time, one for each length."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file, self._made = file, {}  # type: ignore[var-annotated]
+        network = child_group(file, NETWORK)
+        neurons = None if network is None else child_group(network, NEURONS)
+        ids = None if neurons is None else neurons.get("neuron_ids")
+        self._ids: Any = None
+        if isinstance(ids, h5py.Dataset) and ids.ndim == 1 and ids.dtype.kind in "iu":
+            self._ids = ids[:]
+
+    def of(self, length: int) -> h5py.Dataset:
+        """The scale of this length."""
+        if length not in self._made:
+            known = self._ids is not None and len(self._ids) == length
+            name = NEURON if known else f"axis_{length}"
+            made = self._file.create_dataset(name, data=self._ids if known else np.arange(length))
+            made.make_scale(name)
+            self._made[length] = made
+        return self._made[length]
