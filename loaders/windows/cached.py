@@ -7,18 +7,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from loaders.windows.chance import Transforms
 from loaders.windows.groups import Groups
+from loaders.windows.loading import load
 from loaders.windows.pairs import SubjectPairs
 from recorder.h5.windows.reading import WindowFile
-
-_PIECE = 32_768
-"""Values that torch converts on the calling thread; of more it has threads share, which wait for each
-other."""
 
 
 class HDF5SubjectPairDataset(SubjectPairs):
@@ -85,7 +80,7 @@ class HDF5SubjectPairDataset(SubjectPairs):
 
     def _windows(self, places: Sequence[tuple[int, int]]) -> Sequence[torch.Tensor]:
         rows = [int(self.subject_start_indices[subject]) + number for subject, number in places]
-        return list(as_float32(self._file.read(rows)))
+        return load(self._file, rows)
 
     def close(self) -> None:
         """Close this process's file. Idempotent."""
@@ -98,17 +93,3 @@ class HDF5SubjectPairDataset(SubjectPairs):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def as_float32(array: NDArray[Any]) -> torch.Tensor:
-    """An array as a float32 tensor; it shares the array's memory if that is float32."""
-    if array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("="))
-    given = torch.from_numpy(array)
-    if array.dtype == np.float32:
-        return given
-    out = torch.empty(array.shape, dtype=torch.float32)
-    source, target = given.view(-1), out.view(-1)
-    for start in range(0, len(source), _PIECE):
-        target[start : start + _PIECE].copy_(source[start : start + _PIECE])
-    return out

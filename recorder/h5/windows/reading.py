@@ -37,6 +37,8 @@ class WindowFile:
         ``(windows, channels, samples)``.
     dtype : np.dtype
         As stored.
+    filtered : bool
+        Whether reading has to undo filters.
     names : list of str
     starts, counts : int64 array
         First row and number of rows of each subject.
@@ -61,15 +63,19 @@ class WindowFile:
             raise CacheNotFoundError(
                 f"HDF5 file not found: {self.path}. Please run create_hdf5_cache() first."
             ) from error
-        self.shape, self.dtype = facts.shape, facts.dtype
+        self.shape, self.dtype, self.filtered = facts.shape, facts.dtype, facts.filtered
         self.names, self.starts, self.counts = facts.names, facts.starts, facts.counts
         self.sources, self.attributes = facts.sources, facts.attributes
         self._rows = PerProcess(
             functools.partial(_open_rows, self.path, self.attributes.get(CACHE_ID), self.shape)
         )
 
-    def read(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[Any]:
-        """Windows in the order asked for, ``(len(rows), channels, samples)`` as stored; a fresh array.
+    def read(
+        self, rows: Sequence[int] | NDArray[np.integer], out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Windows in the order asked for, ``(len(rows), channels, samples)`` as stored.
+
+        A fresh array, or ``out``, which must be C-contiguous, of that shape and :attr:`dtype`.
 
         Raises
         ------
@@ -78,7 +84,7 @@ class WindowFile:
         ReadError
             Another cache has taken the place of the one that was opened.
         """
-        return self._rows.get().read(rows)
+        return self._rows.get().read(rows, out)
 
     def close(self) -> None:
         """Close this process's file. Idempotent."""
@@ -122,6 +128,7 @@ class _Facts:
         self.dtype: np.dtype[Any] = windows.dtype
         if self.dtype.kind != "f":
             raise DamagedError(f"its windows are {self.dtype}, and not floating-point numbers")
+        self.filtered = windows.h5py.compression is not None
         self.names = _texts(_dataset(file, NAMES, 1))
         self.starts = np.asarray(_dataset(file, STARTS, 1)[:], np.int64)
         self.counts = np.asarray(_dataset(file, COUNTS, 1)[:], np.int64)
