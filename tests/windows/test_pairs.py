@@ -121,6 +121,23 @@ def test_workers_without_a_seed_do_not_draw_alike(cache: Path) -> None:
     assert not same([batches[0]], [batches[1]])
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_items_that_are_kept_stay_as_they_are(
+    cache: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loaders.windows.loading.LARGE", 1 if large else 1 << 30)
+    dataset = opened(cache, seed=0)
+    kept, views = [], []
+    for number in range(20):
+        pair = dataset[number % 7]
+        kept.append((pair, [window.clone() for window in pair]))
+        views.append((pair[0][1:3, ::2].numpy(), pair[0][1:3, ::2].clone().numpy()))
+        if number % 3:
+            del kept[-1]
+    assert all(same([pair], [copies]) for pair, copies in kept)
+    assert all(np.array_equal(view, copy) for view, copy in views)
+
+
 def test_a_dataset_goes_through_a_pickle_after_it_was_read(cache: Path) -> None:
     dataset = opened(cache, seed=1, transforms=StdGaussianNoise(std=0.5))
     before = dataset[2]

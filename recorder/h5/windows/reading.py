@@ -86,6 +86,10 @@ class WindowFile:
         """
         return self._rows.get().read(rows, out)
 
+    def expect(self, rows: Sequence[int] | NDArray[np.integer]) -> None:
+        """Have the system fetch windows that will be read soon; see :meth:`RowFile.expect`."""
+        self._rows.get().expect(rows)
+
     def close(self) -> None:
         """Close this process's file. Idempotent."""
         self._rows.close()
