@@ -76,10 +76,9 @@ def pt_files(cache: Path, folder: Path) -> list[Path]:
 
 
 def forget(paths: Sequence[Path]) -> None:
-    """Have the kernel drop the files' pages, which it can once they are on the disk."""
+    """Have the kernel drop the files' pages, which it can of those that are on the disk."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
 
@@ -143,6 +142,7 @@ def compared(
     ways: dict[str, Way], total: int, baseline: str, *, single: int, batches: int, batch: int = BATCH
 ) -> dict[str, Any]:
     """Single windows and batches of each way, warm and cold, in turns; ratios to the baseline."""
+    os.sync()
     collected: dict[str, dict[str, list[tuple[list[float], float]]]] = {name: {} for name in ways}
     for round_ in range(ROUNDS):
         for name, way in ways.items():
@@ -351,7 +351,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--windows", type=int, default=2000)
-    parser.add_argument("--small", type=int, default=20_000, help="small windows")
+    parser.add_argument("--small", type=int, default=10_000, help="small windows")
     parser.add_argument("--variants", type=int, default=200, help="windows in each way of storing")
     parser.add_argument("--memory", type=int, default=4, help="length of the recordings, in 61 MB")
     parser.add_argument("--scratch", help="folder for the files, which are deleted")

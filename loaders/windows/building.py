@@ -262,9 +262,10 @@ class _Build:
                 look_at(plan, self._settings, self._path.parent)
                 check(plan)
                 _check_rate(plan, self._settings)
-            except (FlightrecError, OSError) as error:
-                if isinstance(error, OptionError):
-                    raise
+            except OptionError:
+                raise
+            except Exception as error:
+                # Whatever the parsers of many formats meet: it is that subject's failure.
                 if kept:
                     # Its windows are here, whatever has become of its file.
                     continue

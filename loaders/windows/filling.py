@@ -86,8 +86,8 @@ class Filler:
         """
         next_plan, opening = self._opening.popleft()
         assert next_plan is plan
-        opened = _result(opening)
         self._open_ahead()
+        opened = _result(opening)
         running: deque[Future[Encoded]] = deque()
         try:
             for work in self._jobs(plan, opened):

@@ -68,12 +68,22 @@ def check_subjects(subjects: Subjects) -> list[str]:
         raise OptionError("expected at least one subject, got none")
     seen: set[str] = set()
     for name in names:
-        if not isinstance(name, str) or not name or "\0" in name:
+        if not _is_name(name):
             raise OptionError(f"expected names of subjects, got {name!r}")
         if name in seen:
             raise OptionError(f"expected each subject once, got {name!r} again")
         seen.add(name)
     return names
+
+
+def _is_name(name: Any) -> bool:
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def source_for(subjects: Subjects, name: str, places: Places) -> Source:

@@ -83,7 +83,7 @@ class Telling:
             f"Shape: {shape}",
             f"Dtype: {settings.dtype}",
             f"Compression: {settings.compression}",
-            f"Estimated size (uncompressed): {size / 1e9:.2f} GB",
+            f"Estimated size (uncompressed): {size / 1e9:.3g} GB",
         )
 
     def created(self) -> None:
@@ -105,7 +105,7 @@ class Telling:
         self._say(
             f"File: {path.absolute()}",
             f"Total windows: {windows}",
-            f"Size: {path.stat().st_size / 1e9:.2f} GB",
+            f"Size: {path.stat().st_size / 1e9:.3g} GB",
         )
         if failed:
             self._say(f"✗ Subjects that failed, and are not in it: {failed}")

@@ -135,6 +135,15 @@ def test_a_subject_that_fails_shifts_nobody(tmp_path: Path, capsys: pytest.Captu
     check(tmp_path / "cache.h5", ["sub-00", "sub-04", "sub-01", "sub-02", "sub-03"], [0, 4, 1, 2, 3])
 
 
+def test_what_fails_in_the_first_of_two_passes_shifts_nobody(tmp_path: Path) -> None:
+    names = recordings(tmp_path / "in", 3)
+    np.savez(tmp_path / "in" / "sub-00.npz", data=np.full((CHANNELS, 300), np.inf))
+    np.savez(tmp_path / "in" / "sub-01.npz", data=np.full((CHANNELS, 300), np.nan))
+    report = made(tmp_path, names, normalisation="recording")
+    assert report.added == list(contents(tmp_path / "cache.h5")) == names[2:]
+    assert list(report.failed) == names[:2]
+
+
 def test_new_subjects_are_added_and_readers_are_left_alone(tmp_path: Path) -> None:
     names = recordings(tmp_path / "in")
     made(tmp_path, names[:2])
@@ -183,7 +192,7 @@ def test_bad_parameters_are_refused_before_anything_is_made(tmp_path: Path) -> N
     ):
         with pytest.raises(OptionError):
             made(tmp_path, names, **wrong)
-    for subjects in ([], "sub-00", ["sub-00", "sub-00"], [3], [""]):
+    for subjects in ([], "sub-00", ["sub-00", "sub-00"], [3], [""], ["\ud800"]):
         with pytest.raises(OptionError):
             made(tmp_path, subjects)
     with pytest.raises(OptionError, match="no suffix"):
