@@ -1,6 +1,7 @@
 """Random windows from a cache in HDF5, against a ``.pt`` file for each and against plain h5py.
 
     python benchmarks/windows.py                 all of it, to results/windows.json and .png
+    python benchmarks/windows.py --small 0 --variants 0 --memory 0     the others stay as they were
     python benchmarks/windows.py --windows 100 --small 500 --variants 20 --memory 1
 
 Windows have 306 channels and 2,000 samples unless they are small ones; data are noise with MEG's spectrum,
@@ -163,8 +164,13 @@ def compared(
                 rate = statistics.median(batch * len(one) / sum(one) for one, _ in rounds)
                 used = 1e3 * statistics.median(used for _, used in rounds)
                 result[name][key] = {"windows_per_s": rate, "processor_ms_a_window": used}
+    return with_ratios(result, baseline)
+
+
+def with_ratios(result: dict[str, Any], baseline: str) -> dict[str, Any]:
+    """Sizes and rates of batches divided by the baseline's."""
+    base = result[baseline]
     for found in result.values():
-        base = result[baseline]
         found["size_to_baseline"] = found["bytes_a_window"] / base["bytes_a_window"]
         for state in ("warm", "cold"):
             key = f"batch, {state}"
@@ -173,23 +179,44 @@ def compared(
 
 
 def large(folder: Path, windows: int) -> dict[str, Any]:
-    """The default cache and ``.pt`` files, of as many windows as was asked for."""
+    """The default cache, and then ``.pt`` files, of as many windows as was asked for.
+
+    One after the other, for both together need much of a disk.
+    """
     subjects = min(8, windows // 2)
     each = -(-windows // subjects)
-    names = recordings(folder / "in", subjects, SIZE + (each - 1) * STRIDE)
+    (folder / "in").mkdir()
+    data = meg_like(SIZE + (each - 1) * STRIDE, 0)
+    names = [f"sub-{number:03d}" for number in range(subjects)]
+    for number, name in enumerate(names):
+        np.savez(folder / "in" / f"{name}.npz", data=np.roll(data, 997 * number, axis=1))
     start = time.perf_counter()
     report = create_hdf5_cache(
         names, subject_cache_dir=folder / "in", hdf5_path=folder / "cache.h5", verbose=False
     )
     build = time.perf_counter() - start
-    shutil.rmtree(folder / "in")
-    paths = pt_files(folder / "cache.h5", folder / "pt")
-    ways = {".pt": of_pt(paths), "cache": of_cache(folder / "cache.h5")}
-    found = compared(
-        ways, report.windows, ".pt", single=400, batches=max(1, min(25, report.windows // BATCH))
-    )
+    sizes = {"single": 250, "batches": max(1, min(15, report.windows // BATCH))}
+    batch = min(BATCH, report.windows)
+    ways = {"cache": of_cache(folder / "cache.h5")}
+    found = compared(ways, report.windows, "cache", batch=batch, **sizes)
+    (folder / "cache.h5").unlink()
+    paths = []
+    for name in names:
+        (folder / "pt" / name).mkdir(parents=True)
+        with np.load(folder / "in" / f"{name}.npz") as given:
+            data = given["data"]
+        (folder / "in" / f"{name}.npz").unlink()
+        for number in range(each):
+            paths.append(folder / "pt" / name / f"{number}.pt")
+            window = data[:, number * STRIDE : number * STRIDE + SIZE]
+            torch.save(torch.from_numpy(np.ascontiguousarray(window)), paths[-1])
+    found |= compared({".pt": of_pt(paths)}, report.windows, ".pt", batch=batch, **sizes)
     shutil.rmtree(folder)
-    return {"windows": report.windows, "built_windows_per_s": report.windows / build, **found}
+    return {
+        "windows": report.windows,
+        "built_windows_per_s": report.windows / build,
+        **with_ratios(found, ".pt"),
+    }
 
 
 def small(folder: Path, windows: int) -> dict[str, Any]:
@@ -358,7 +385,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="flightrec-windows-", dir=arguments.scratch))
-    result: dict[str, Any] = {"environment": environment(arguments.scratch), "torch": torch.__version__}
+    before = arguments.output / "windows.json"
+    result: dict[str, Any] = json.loads(before.read_text()) if before.exists() else {}
+    result |= {"environment": environment(arguments.scratch), "torch": torch.__version__}
     parts: list[tuple[str, Callable[[Path, int], dict[str, Any]], int]] = [
         ("small", small, arguments.small),
         ("variants", variants, arguments.variants),
@@ -367,13 +396,15 @@ def main() -> None:
     ]
     try:
         for name, measure, size in tqdm(parts, disable=None):
+            if not size:
+                continue
             (folder / name).mkdir()
             result[name] = measure(folder / name, size)
             result[name]["load_average"] = os.getloadavg()
             print(name, json.dumps(result[name], indent=1), flush=True)
+            path = save("windows", result, arguments.output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    path = save("windows", result, arguments.output)
     plot(result, path.with_suffix(".png"))
     print(f"saved {path}")
 

@@ -100,7 +100,7 @@ def test_training_on_a_recording(
 ) -> None:
     torch = pytest.importorskip("torch")
     example = load("train_on_recording", monkeypatch)
-    known, new = example.caches(tmp_path, episodes=4, steps=400)
+    known, new = example.caches(tmp_path, episodes=3, steps=300)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)

@@ -1,7 +1,6 @@
 """From recordings and EEG/MEG files to windows for training: caches, indices, manifests, datasets.
 
-``create_hdf5_cache`` cuts recordings into one HDF5 file of windows, and ``HDF5SubjectPairDataset`` trains
-on it.
+``create_hdf5_cache`` cuts recordings into one HDF5 file, and ``HDF5SubjectPairDataset`` draws from it.
 """
 
 from __future__ import annotations

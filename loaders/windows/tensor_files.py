@@ -17,8 +17,9 @@ from recorder.errors import CacheNotFoundError, OptionError, ReadError
 
 
 class SubjectPairDataset(SubjectPairs):
-    """Two different windows of a subject, as :class:`HDF5SubjectPairDataset`, from ``<subject>/<n>.pt``
-    files.
+    """Two different windows of a subject, from ``<subject>/<n>.pt`` files.
+
+    Items are those of :class:`HDF5SubjectPairDataset`.
 
     Parameters
     ----------

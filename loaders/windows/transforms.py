@@ -1,7 +1,7 @@
-"""What is done to a window before it is trained on. All take ``(…, channels, samples)`` and return a fresh
-tensor.
+"""What is done to a window before it is trained on.
 
-Random ones draw from torch's generator, which the datasets here seed for each window.
+All take ``(…, channels, samples)``, as tensors or arrays, and return a fresh tensor. Random ones draw from
+torch's generator, which the datasets here seed for each window.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from recorder.errors import ReadError
 from recorder.h5.reading.perprocess import Closable
@@ -18,10 +18,7 @@ _ATTEMPTS = 40
 _PAUSE = 0.005
 
 
-class _Closable(Closable, Protocol): ...
-
-
-T = TypeVar("T", bound=_Closable)
+T = TypeVar("T", bound=Closable)
 
 
 def open_steadily(path: Path, open_it: Callable[[], T]) -> T:
