@@ -1,8 +1,8 @@
 """Random windows from a cache in HDF5, against a ``.pt`` file for each and against plain h5py.
 
     python benchmarks/windows.py                 all of it, to results/windows.json and .png
-    python benchmarks/windows.py --small 0 --variants 0 --memory 0     the others stay as they were
-    python benchmarks/windows.py --windows 100 --small 500 --variants 20 --memory 1
+    python benchmarks/windows.py --small 0 --variants 0 --turns 0 --memory 0     the others stay as they were
+    python benchmarks/windows.py --windows 100 --small 500 --variants 20 --turns 32 --memory 1
 
 Windows have 306 channels and 2,000 samples unless they are small ones; data are noise with MEG's spectrum,
 band-passed from 1 to 40 Hz. Cold means that the kernel was told to forget the files' pages.
@@ -140,12 +140,19 @@ def times(way: Way, total: int, batch: int, most: int, *, cold: bool, seed: int)
 
 
 def compared(
-    ways: dict[str, Way], total: int, baseline: str, *, single: int, batches: int, batch: int = BATCH
+    ways: dict[str, Way],
+    total: int,
+    baseline: str,
+    *,
+    single: int,
+    batches: int,
+    batch: int,
+    rounds: int = ROUNDS,
 ) -> dict[str, Any]:
     """Single windows and batches of each way, warm and cold, in turns; ratios to the baseline."""
     os.sync()
     collected: dict[str, dict[str, list[tuple[list[float], float]]]] = {name: {} for name in ways}
-    for round_ in range(ROUNDS):
+    for round_ in range(rounds):
         for name, way in ways.items():
             for state in ("warm", "cold"):
                 for kind, size, most in (("window", 1, single), ("batch", batch, batches)):
@@ -154,15 +161,15 @@ def compared(
     result: dict[str, Any] = {}
     for name, way in ways.items():
         result[name] = {"bytes_a_window": way.size / total}
-        for key, rounds in collected[name].items():
+        for key, taken in collected[name].items():
             if key.startswith("window"):
                 result[name][key] = {
-                    f"p{q}_ms": 1e3 * statistics.median(float(np.percentile(one, q)) for one, _ in rounds)
+                    f"p{q}_ms": 1e3 * statistics.median(float(np.percentile(one, q)) for one, _ in taken)
                     for q in (50, 99)
                 }
             else:
-                rate = statistics.median(batch * len(one) / sum(one) for one, _ in rounds)
-                used = 1e3 * statistics.median(used for _, used in rounds)
+                rate = statistics.median(batch * len(one) / sum(one) for one, _ in taken)
+                used = 1e3 * statistics.median(used for _, used in taken)
                 result[name][key] = {"windows_per_s": rate, "processor_ms_a_window": used}
     return with_ratios(result, baseline)
 
@@ -217,6 +224,19 @@ def large(folder: Path, windows: int) -> dict[str, Any]:
         "built_windows_per_s": report.windows / build,
         **with_ratios(found, ".pt"),
     }
+
+
+def turns(folder: Path, windows: int) -> dict[str, Any]:
+    """The default and ``.pt`` files of fewer windows, in turns: what else the machine does concerns both."""
+    names = recordings(folder / "in", 2, SIZE + (-(-windows // 2) - 1) * STRIDE)
+    create_hdf5_cache(names, subject_cache_dir=folder / "in", hdf5_path=folder / "cache.h5", verbose=False)
+    paths = pt_files(folder / "cache.h5", folder / "pt")
+    ways = {".pt": of_pt(paths), "cache": of_cache(folder / "cache.h5")}
+    batch = min(BATCH, len(paths))
+    batches = len(paths) // batch
+    found = compared(ways, len(paths), ".pt", single=64, batches=batches, batch=batch, rounds=3 * ROUNDS)
+    shutil.rmtree(folder)
+    return {"windows": len(paths), **found}
 
 
 def small(folder: Path, windows: int) -> dict[str, Any]:
@@ -380,6 +400,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=2000)
     parser.add_argument("--small", type=int, default=10_000, help="small windows")
     parser.add_argument("--variants", type=int, default=200, help="windows in each way of storing")
+    parser.add_argument("--turns", type=int, default=128, help="windows of the default and .pt, in turns")
     parser.add_argument("--memory", type=int, default=4, help="length of the recordings, in 61 MB")
     parser.add_argument("--scratch", help="folder for the files, which are deleted")
     parser.add_argument("--output", type=Path, default=RESULTS)
@@ -391,6 +412,7 @@ def main() -> None:
     parts: list[tuple[str, Callable[[Path, int], dict[str, Any]], int]] = [
         ("small", small, arguments.small),
         ("variants", variants, arguments.variants),
+        ("turns", turns, arguments.turns),
         ("memory", memory, arguments.memory),
         ("large", large, arguments.windows),
     ]
