@@ -1,4 +1,4 @@
-"""The benchmark of window caches runs, measures what it says and saves what it prints. No assertions on time."""
+"""The benchmark of window caches runs, and saves what it says. No assertions on time."""
 
 from __future__ import annotations
 
