@@ -19,9 +19,24 @@ if TYPE_CHECKING:
     from loaders.quick import quick_load
     from loaders.stream import StreamData
     from loaders.summary import EpisodeSummary, EpisodeTable
+    from loaders.windows import (
+        CacheReport,
+        HDF5SubjectPairDataset,
+        NoiseInjection,
+        StdGaussianNoise,
+        SubjectPairDataset,
+        UniqueSubjectBatchSampler,
+        WindowExhaustiveBatchSampler,
+        WindowMEG_Dataset,
+        ZScore,
+        create_hdf5_cache,
+        create_hdf5_from_pt_cache,
+        episode_sources,
+    )
     from recorder.errors import ClosedError, DamagedError, NotRunningError, ReadError
 
 __all__ = [
+    "CacheReport",
     "ClosedError",
     "DamagedError",
     "EpisodeData",
@@ -29,16 +44,27 @@ __all__ = [
     "EpisodeTable",
     "ExperimentCollection",
     "ExperimentLoader",
+    "HDF5SubjectPairDataset",
     "LiveExperiment",
     "LiveStatus",
+    "NoiseInjection",
     "NotRunningError",
     "ReadError",
     "Run",
     "Samples",
+    "StdGaussianNoise",
     "StreamAccount",
     "StreamData",
+    "SubjectPairDataset",
+    "UniqueSubjectBatchSampler",
     "Update",
+    "WindowExhaustiveBatchSampler",
+    "WindowMEG_Dataset",
+    "ZScore",
+    "create_hdf5_cache",
+    "create_hdf5_from_pt_cache",
     "describe",
+    "episode_sources",
     "quick_load",
 ]
 
@@ -61,6 +87,18 @@ _HOMES = {
     "StreamData": "loaders.stream",
     "describe": "loaders.overview",
     "quick_load": "loaders.quick",
+    "CacheReport": "loaders.windows",
+    "HDF5SubjectPairDataset": "loaders.windows",
+    "NoiseInjection": "loaders.windows",
+    "StdGaussianNoise": "loaders.windows",
+    "SubjectPairDataset": "loaders.windows",
+    "UniqueSubjectBatchSampler": "loaders.windows",
+    "WindowExhaustiveBatchSampler": "loaders.windows",
+    "WindowMEG_Dataset": "loaders.windows",
+    "ZScore": "loaders.windows",
+    "create_hdf5_cache": "loaders.windows",
+    "create_hdf5_from_pt_cache": "loaders.windows",
+    "episode_sources": "loaders.windows",
 }
 
 

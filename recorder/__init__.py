@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from loaders import EpisodeData, ExperimentLoader, quick_load
     from recorder.errors import (
         AmbiguousSpikesError,
+        CacheMismatchError,
+        CacheNotFoundError,
         ClosedError,
         ConcurrentLogError,
         DamagedError,
@@ -73,6 +75,8 @@ _HOMES = {
     "loaders": ("EpisodeData", "ExperimentLoader", "quick_load"),
     "recorder.errors": (
         "AmbiguousSpikesError",
+        "CacheMismatchError",
+        "CacheNotFoundError",
         "ClosedError",
         "ConcurrentLogError",
         "DamagedError",
@@ -127,6 +131,8 @@ __all__ = [
     "HOT_PATH",
     "SCHEMA_VERSION",
     "AmbiguousSpikesError",
+    "CacheMismatchError",
+    "CacheNotFoundError",
     "ClosedError",
     "ConcurrentLogError",
     "DamagedError",

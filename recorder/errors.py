@@ -4,6 +4,7 @@
 
     FlightrecError
     ├── OptionError (ValueError)            a constructor argument cannot be what it is
+    │   └── CacheMismatchError              a cache was made with other settings, or from other files
     ├── InputError (ValueError)             a logged or saved value; nothing of it was stored
     │   ├── UnknownFieldError (TypeError)   a keyword that log() does not know
     │   ├── StreamTypeError (TypeError)     another dtype than the stream's, or one HDF5 has no place for
@@ -22,6 +23,7 @@
     ├── WriteError (OSError)                the writer could not store what it was given
     ├── ReadError (ValueError)              a recording cannot be read
     │   ├── NotRunningError (TimeoutError)  one that runs was waited for
+    │   ├── CacheNotFoundError (FileNotFoundError)  there is no cache of windows
     │   ├── DamagedError                    bytes do not say what they must
     │   └── RepairError                     a killed recording could not be brought back
     └── HDF5StorageError                    a store of network states could not do what it was asked to
@@ -43,6 +45,10 @@ class FlightrecError(Exception):
 
 class OptionError(FlightrecError, ValueError):
     """A constructor argument cannot be what it is."""
+
+
+class CacheMismatchError(OptionError):
+    """A cache of windows was made with other settings, or from files that have changed since."""
 
 
 class InputError(FlightrecError, ValueError):
@@ -147,6 +153,10 @@ class ReadError(FlightrecError, ValueError):
 
 class NotRunningError(ReadError, TimeoutError):
     """A recording that runs was waited for, and none began."""
+
+
+class CacheNotFoundError(ReadError, FileNotFoundError):
+    """There is no cache of windows at this path."""
 
 
 class DamagedError(ReadError):

@@ -93,3 +93,19 @@ def test_cartpole(
             assert len(rewards) == rewards.sum() == experiment.get_episode_summary(number)["steps"]
             assert behavior["observation"].shape == (len(rewards), 4)
             assert len(episode.get_events("end")["timesteps"]) == 1
+
+
+def test_training_on_a_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    example = load("train_on_recording", monkeypatch)
+    known, new = example.caches(tmp_path, episodes=3, steps=300)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        network = example.train(known, epochs=2)
+        assert "epoch 1: loss" in capsys.readouterr().out
+        assert 0.4 < example.score(network, new, known) <= 1.0
+    finally:
+        torch.set_num_threads(threads)

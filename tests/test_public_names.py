@@ -41,6 +41,18 @@ ERRORS = {
     if inspect.isclass(thing) and thing.__module__ == errors.__name__
 }
 LOADERS = {
+    "CacheReport",
+    "HDF5SubjectPairDataset",
+    "NoiseInjection",
+    "StdGaussianNoise",
+    "SubjectPairDataset",
+    "UniqueSubjectBatchSampler",
+    "WindowExhaustiveBatchSampler",
+    "WindowMEG_Dataset",
+    "ZScore",
+    "create_hdf5_cache",
+    "create_hdf5_from_pt_cache",
+    "episode_sources",
     "ClosedError",
     "DamagedError",
     "EpisodeData",

@@ -19,6 +19,7 @@ from recorder.h5.reading.scattered import RowFile
 LAYOUTS: dict[str, dict[str, Any]] = {
     "contiguous": {},
     "rows": {"chunks": (1, 7, 5)},
+    "several rows, unfiltered": {"chunks": (4, 7, 5)},
     "several rows": {"chunks": (4, 7, 5), "compression": "gzip", "shuffle": True},
     "parts of rows": {"chunks": (2, 3, 5), "compression": "gzip", "shuffle": True, "fletcher32": True},
     "parts, unfiltered": {"chunks": (3, 4, 2)},
@@ -52,6 +53,16 @@ def test_rows_are_those_of_h5py(path: Path, name: str, rows: list[int]) -> None:
         np.testing.assert_array_equal(found.read(rows), DATA[rows])
     finally:
         found.close()
+
+
+@pytest.mark.parametrize("name", [*LAYOUTS, "big-endian"])
+def test_rows_may_be_told_of_before(path: Path, name: str) -> None:
+    found = RowFile(path, name)
+    found.expect([])
+    found.expect([10, 3, 99, -1])
+    np.testing.assert_array_equal(found.read([10, 3]), DATA[[10, 3]])
+    found.close()
+    RowFile(path, "holes").expect([0, 7])
 
 
 def test_one_axis_and_no_rows(path: Path) -> None:
