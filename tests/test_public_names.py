@@ -41,6 +41,21 @@ ERRORS = {
     if inspect.isclass(thing) and thing.__module__ == errors.__name__
 }
 LOADERS = {
+    "BalancedSeizureDataset",
+    "CacheStatus",
+    "EEGWindowDataset",
+    "TrainingStart",
+    "cache_file_path",
+    "check_cache_completeness",
+    "compute_pos_weight",
+    "extract_patient_id",
+    "load_tusz_for_training",
+    "parse_tusz_csv",
+    "scan_existing_cache",
+    "start_dataset",
+    "start_training",
+    "validate_manifest",
+    "validate_patient_disjointness",
     "ClosedError",
     "DamagedError",
     "EpisodeData",
