@@ -77,7 +77,7 @@ def build_cache(
             allow_damaged=allow_damaged,
         )
     except (FlightrecError, OSError) as error:
-        flags.say(f"Cache build error: {_one_line(error)}")
+        click.echo(f"Cache build error: {_one_line(error)}", err=True)
         raise SystemExit(FAILED) from error
     if not seizures:
         flags.say("❌ No seizures found in cache. Refusing to proceed to training.")
@@ -150,7 +150,7 @@ def _say_incomplete(missing: int) -> None:
 @click.option(
     "--cache-dir",
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Windows.",
 )
 def scan_cache(cache_dir: Path) -> None:
@@ -168,7 +168,7 @@ def scan_cache(cache_dir: Path) -> None:
     try:
         manifest = Manifest.of(scan_existing_cache(cache_dir))
     except (FlightrecError, OSError) as error:
-        flags.say(f"Manifest scan error: {_one_line(error)}")
+        click.echo(f"Manifest scan error: {_one_line(error)}", err=True)
         raise SystemExit(FAILED) from error
     if not manifest[PARTIAL] and not manifest[FULL]:
         flags.say("❌ No seizures detected across cache — investigate CSV parsing/paths")

@@ -64,7 +64,7 @@ class WindowFolder:
         self._open: PerProcess[_Open] = PerProcess(functools.partial(_Open, self.path, decoded_bytes))
 
     def stamps(self) -> dict[str, fingerprint.Stamp]:
-        """The names there are, sorted, and the stamps of their files. NPZs hide their like in the HDF5 file."""
+        """The names there are, sorted, and the stamps of their files. NPZs come before the HDF5 file."""
         found: dict[str, fingerprint.Stamp] = {}
         hdf5 = self._open.get().hdf5
         if hdf5 is not None:

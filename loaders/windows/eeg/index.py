@@ -45,7 +45,10 @@ class Index:
         said = self.files.get(name)
         if not isinstance(said, dict) or said.get("stamp") != stamps[name]:
             return False
-        return [said.get("edf"), said.get("labels")] == source_stamps(job)
+        sources = source_stamps(job)
+        if job.labels is not None and sources[1] is None and not job.unlabelled:
+            return False
+        return [said.get("edf"), said.get("labels")] == sources
 
 
 def read_index(cache_dir: Path, jobs: Sequence[Job]) -> Index | None:

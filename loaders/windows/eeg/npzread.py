@@ -73,6 +73,9 @@ class NpzFile:
                     raise DamagedError(f"{self.labels.count} labels of {self.windows.count} windows")
         self.count = self.windows.count
         self.record = parse_record(comment)
+        if self.record is None and self.windows.blocks is not None:
+            # Ours have one, at the very end: zipfile does not mind where it was cut.
+            raise DamagedError(f"{path}: it ends early")
         self.fingerprint = _fingerprint(members, self.record)
 
     def __del__(self) -> None:
@@ -94,6 +97,8 @@ class Member:
         Of all rows, decoded.
     direct : bool
         Whether single rows can be read.
+    blocks : Blocks or None
+        Where they are, in a file of ours.
     """
 
     def __init__(self, npz: NpzFile, info: zipfile.ZipInfo, row: tuple[int, ...]) -> None:
@@ -105,9 +110,9 @@ class Member:
         if len(head) < _LOCAL_HEAD or head[:4] != b"PK\x03\x04":
             raise DamagedError(f"{info.filename} is not where the directory says")
         self._start = info.header_offset + _LOCAL_HEAD + sum(struct.unpack_from("<2H", head, 26))
-        self._blocks = _blocks(info)
+        self.blocks = _blocks(info)
         self._stored = info.compress_type == zipfile.ZIP_STORED
-        self.direct = self._stored or self._blocks is not None
+        self.direct = self._stored or self.blocks is not None
         header = self._header()
         shape, fortran, dtype = array_header(header)
         if shape[1:] != row or shape[0] < 0 or dtype != np.float32 or (fortran and shape[0] > 1):
@@ -116,8 +121,8 @@ class Member:
         self._row_bytes = 4 * math.prod(row)
         self.nbytes = self.count * self._row_bytes
         self._header_size = info.file_size - self.nbytes
-        if self._blocks is not None:
-            self._check_blocks(self._blocks)
+        if self.blocks is not None:
+            self._check_blocks(self.blocks)
         elif self._stored and (len(header) < self._header_size or not self._header_size > 0):
             raise DamagedError(f"{info.filename} has {info.file_size:,} bytes, which {shape} does not need")
 
@@ -127,7 +132,7 @@ class Member:
         with self._open() as stream:
             return bytes(stream.read(min(4096, self._info.file_size)))
 
-    def _check_blocks(self, blocks: _Blocks) -> None:
+    def _check_blocks(self, blocks: Blocks) -> None:
         if len(blocks.sizes) != -(-self.count // blocks.rows) or blocks.ends[-1] > self._info.compress_size:
             raise DamagedError(f"{self._info.filename} has {len(blocks.sizes)} blocks of {self.count} rows")
 
@@ -151,8 +156,8 @@ class Member:
         if not 0 <= row < self.count:
             raise IndexError(f"{self._npz.path} has windows 0 to {self.count - 1}, not {row}")
         with damage(self._npz.path):
-            if self._blocks is not None:
-                number, within = divmod(row, self._blocks.rows)
+            if self.blocks is not None:
+                number, within = divmod(row, self.blocks.rows)
                 raw = self._block(number)
                 view = raw[within * self._row_bytes : (within + 1) * self._row_bytes]
                 return np.frombuffer(view, np.float32).reshape(self.row).copy()
@@ -166,12 +171,12 @@ class Member:
         raise DamagedError(f"{self._npz.path}: {self._info.filename} ends before row {row}")
 
     def _block(self, number: int) -> bytes:
-        assert self._blocks is not None
-        rows = min(self._blocks.rows, self.count - number * self._blocks.rows)
-        size = int(self._blocks.sizes[number])
-        place = self._start + int(self._blocks.ends[number]) - size
+        assert self.blocks is not None
+        rows = min(self.blocks.rows, self.count - number * self.blocks.rows)
+        size = int(self.blocks.sizes[number])
+        place = self._start + int(self.blocks.ends[number]) - size
         raw = decode_block(os.pread(self._npz.descriptor, size, place), rows * self._row_bytes)
-        if INFLATER.crc32(raw) != int(self._blocks.crcs[number]):
+        if INFLATER.crc32(raw) != int(self.blocks.crcs[number]):
             raise DamagedError(f"block {number} of {self._info.filename} has another CRC-32")
         return raw
 
@@ -190,7 +195,7 @@ class Member:
         ------
         DamagedError
         """
-        if self.direct and self._blocks is not None:
+        if self.direct and self.blocks is not None:
             for row in range(self.count):
                 yield self.read(row)
             return
@@ -219,7 +224,7 @@ class Member:
         return out
 
 
-class _Blocks:
+class Blocks:
     """The extra field: where the blocks are."""
 
     def __init__(self, field: bytes) -> None:
@@ -234,12 +239,12 @@ class _Blocks:
             self.ends = np.zeros(1, np.int64)
 
 
-def _blocks(info: zipfile.ZipInfo) -> _Blocks | None:
+def _blocks(info: zipfile.ZipInfo) -> Blocks | None:
     extra, at = info.extra, 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)
         if kind == EXTRA_ID:
-            return _Blocks(extra[at + 4 : at + 4 + size])
+            return Blocks(extra[at + 4 : at + 4 + size])
         at += 4 + size
     return None
 

@@ -38,6 +38,8 @@ _END_64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR_64 = struct.Struct("<4sIQI")
 _DEFLATED, _NEEDS, _DAY = 8, 45, 0x21
 _MOST_32 = 0xFFFFFFFF
+WIDE_FROM = _MOST_32
+"""Bytes from which on the end of the directory has 64-bit numbers."""
 
 
 class NpzWriter:
@@ -117,7 +119,7 @@ class NpzWriter:
         directory = b"".join(self._directory)
         count, end = len(self._directory), start + len(directory)
         self._file.write(directory)
-        if end > _MOST_32:
+        if end > WIDE_FROM:
             size = _END_64.size - 12
             self._file.write(
                 _END_64.pack(b"PK\x06\x06", size, _NEEDS, _NEEDS, 0, 0, count, count, len(directory), start)
