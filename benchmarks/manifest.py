@@ -1,11 +1,11 @@
-"""Starting a training on a cache of EEG windows: from its manifest, and by sampling windows; and random windows.
+"""Starting a training on a cache of EEG windows: from its manifest, and by sampling; and random windows.
 
     python benchmarks/manifest.py                  500 files, 1,000 sampled windows, to results/manifest.json
     python benchmarks/manifest.py --samples 50     the same in a minute
 
-Sampling is what the older program did without a manifest: draw windows, inflate the file of each, look whether
-its labels have a seizure. The files are made from EDF by the real path, a few recordings under many names (hard
-links), so that all of them are in the page cache in both cases.
+Sampling is what the older program did without a manifest: draw windows, inflate the file of each, look
+whether its labels have a seizure. The files are made from EDF by the real path, a few recordings under many
+names (hard links), so that all of them are in the page cache in both cases.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ READS = 200
 
 
 def recording(path: Path, seed: int) -> None:
-    """Noise whose power falls with the frequency, as EEG's does, in EDF's 16 bits; seizures for a part of it."""
+    """Noise whose power falls with the frequency, as EEG's does, in EDF's 16 bits; some has a seizure."""
     rng = np.random.default_rng(seed)
     signals = []
     for name in CHANNELS:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from loaders.windows.eeg.dataset import Item, as_item
@@ -16,12 +18,13 @@ from loaders.windows.eeg.manifest import (
     NONE,
     PARTIAL,
     Manifest,
-    names_of,
+    fits,
     scan_existing_cache,
-    validate_manifest,
 )
 from loaders.windows.eeg.paths import MANIFEST, PathLike
 from recorder.errors import DamagedError, NoSeizuresError, OptionError, ReadError
+
+_ENTRY = np.dtype([("file", np.int64), ("window", np.int64)])
 
 
 class BalancedSeizureDataset(Dataset[Item]):
@@ -78,42 +81,38 @@ class BalancedSeizureDataset(Dataset[Item]):
             if not 0 <= ratio < float("inf"):
                 raise OptionError(f"{name} is a number from 0 on, not {ratio!r}")
         self.cache_dir = Path(cache_dir)
-        manifest = _manifest(self.cache_dir, ensure=ensure_manifest)
-        partial, full, none = (
-            [e for e in names_of(manifest, name) if files is None or e[0] in files]
-            for name in (PARTIAL, FULL, NONE)
-        )
-        if not partial:
+        self._folder = WindowFolder(self.cache_dir, decoded_bytes=decoded_bytes)
+        manifest = _manifest(self._folder, ensure=ensure_manifest)
+        partial, full, none = (_chosen(manifest, name, files) for name in (PARTIAL, FULL, NONE))
+        if not len(partial):
             raise NoSeizuresError(
                 f"No partial seizure windows found in manifest! Full: {len(full)}, No-seizure: {len(none)}"
             )
         rng = np.random.default_rng(seed)
-        some_full = _draw(rng, full, int(full_ratio * len(partial)))
-        some_none = _draw(rng, none, int(background_ratio * len(partial)))
-        joined = partial + some_full + some_none
-        seizures = len(partial) + len(some_full)
-        order = np.arange(len(joined))
-        # As it would shuffle the list itself, and faster.
+        drawn = [
+            partial,
+            full[_draw(rng, len(full), int(full_ratio * len(partial)))],
+            none[_draw(rng, len(none), int(background_ratio * len(partial)))],
+        ]
+        kinds = np.repeat(np.arange(3), [len(some) for some in drawn])
+        order = np.arange(len(kinds))
+        # As it would shuffle the list of entries, and faster.
         rng.shuffle(order)
-        self._folder = WindowFolder(self.cache_dir, decoded_bytes=decoded_bytes)
-        there = set(self._folder.stamps())
-        kept = [k for k in order.tolist() if joined[k][0] in there]
-        if len(kept) < len(joined):
-            say(f"[WARNING] Skipped {len(joined) - len(kept)} manifest entries whose files are missing")
-        self._names = sorted({joined[k][0] for k in kept})
-        numbers = {name: number for number, name in enumerate(self._names)}
+        joined, kinds = np.concatenate(drawn)[order], kinds[order]
+        there = self._folder.stamps()
+        kept = np.array([name in there for name in manifest.names], bool)[joined["file"]]
+        if not kept.all():
+            say(f"[WARNING] Skipped {np.count_nonzero(~kept)} manifest entries whose files are missing")
         # Arrays: forked workers would copy a list, page by page, by counting references to its entries.
-        self._files = np.array([numbers[joined[k][0]] for k in kept], np.int32)
-        self._windows = np.array([joined[k][1] for k in kept], np.int64)
-        with_seizures = sum(k < seizures for k in kept)
-        self._ratio = with_seizures / len(kept) if kept else 0.0
-        self._say(sum(k < len(partial) for k in kept), with_seizures)
+        self._entries, self._names = joined[kept], np.array(manifest.names)
+        self._ratio = float(np.mean(kinds[kept] < 2)) if kept.any() else 0.0
+        self._say(*np.bincount(kinds[kept], minlength=3).tolist())
 
-    def _say(self, partial: int, with_seizures: int) -> None:
+    def _say(self, partial: int, full: int, none: int) -> None:
         say(f"[BalancedSeizureDataset] Created with {len(self)} windows:")
         say(f"  Partial seizure: {partial}")
-        say(f"  Full seizure: {with_seizures - partial}")
-        say(f"  No seizure: {len(self) - with_seizures}")
+        say(f"  Full seizure: {full}")
+        say(f"  No seizure: {none}")
 
     @property
     def seizure_ratio(self) -> float:
@@ -123,11 +122,11 @@ class BalancedSeizureDataset(Dataset[Item]):
     @property
     def entries(self) -> list[tuple[str, int]]:
         """NPZ name and window of each item."""
-        names = [self._names[number] for number in self._files.tolist()]
-        return list(zip(names, self._windows.tolist(), strict=True))
+        names = self._names[self._entries["file"]].tolist()
+        return list(zip(names, self._entries["window"].tolist(), strict=True))
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._entries)
 
     def __getitem__(self, index: int) -> Item:
         """A window and its labels.
@@ -143,15 +142,16 @@ class BalancedSeizureDataset(Dataset[Item]):
         number = int(index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"there are windows 0 to {len(self) - 1}, not {index}")
-        name, window = self._names[self._files[number]], int(self._windows[number])
+        entry = self._entries[number]
+        name, window = str(self._names[entry["file"]]), int(entry["window"])
         try:
             return as_item(*self._folder.window(name, window))
         except IndexError as error:
             raise DamagedError(f"{self.cache_dir / MANIFEST} does not fit {name}: {error}") from error
 
 
-def _manifest(cache_dir: Path, *, ensure: bool) -> Manifest:
-    path = cache_dir / MANIFEST
+def _manifest(folder: WindowFolder, *, ensure: bool) -> Manifest:
+    path = folder.path / MANIFEST
     try:
         found = Manifest.read(path)
     except (FileNotFoundError, ReadError) as error:
@@ -159,12 +159,24 @@ def _manifest(cache_dir: Path, *, ensure: bool) -> Manifest:
             raise
         if isinstance(error, ReadError):
             say(f"[WARNING] {error}: it is made anew")
-        return Manifest.of(scan_existing_cache(cache_dir))
-    if not validate_manifest(cache_dir, found) and ensure:
-        return Manifest.of(scan_existing_cache(cache_dir))
+        return Manifest.of(scan_existing_cache(folder.path))
+    if not fits(found, folder) and ensure:
+        return Manifest.of(scan_existing_cache(folder.path))
     return found
 
 
-def _draw(rng: np.random.Generator, entries: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
-    count = min(count, len(entries))
-    return [entries[k] for k in rng.choice(len(entries), count, replace=False).tolist()] if count else []
+def _chosen(manifest: Manifest, category: str, files: Collection[str] | None) -> NDArray[Any]:
+    """The entries of a category: number of the file in ``manifest.names``, and window."""
+    files_of, windows = manifest.numbers[category], manifest.tables[category][1]
+    table = np.empty(len(windows), _ENTRY)
+    table["file"], table["window"] = files_of, windows
+    if files is None:
+        return table
+    wanted = np.array([name in files for name in manifest.names], bool)
+    return table[wanted[table["file"]]]
+
+
+def _draw(rng: np.random.Generator, there: int, count: int) -> NDArray[np.int64]:
+    count = min(count, there)
+    drawn = rng.choice(there, count, replace=False) if count else []
+    return np.asarray(drawn, np.int64)

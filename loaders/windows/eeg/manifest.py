@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,9 +30,24 @@ _THREADS = 8
 
 
 class Manifest(dict[str, Any]):
-    """The three lists, as a plain dictionary; ``record`` says what they were made from, or is None."""
+    """The three lists, as a plain dictionary.
+
+    Attributes
+    ----------
+    record : dict or None
+        What they were made from.
+    tables : dict of str to (list of str, list of int)
+        File names and windows of each list as they were when it was read.
+    names : list of str
+        The files.
+    numbers : dict of str to list of int
+        Their numbers, for each entry of a list.
+    """
 
     record: dict[str, Any] | None = None
+    tables: dict[str, tuple[list[str], list[int]]]
+    names: list[str]
+    numbers: dict[str, list[int]]
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -59,25 +75,19 @@ class Manifest(dict[str, Any]):
         ------
         ReadError
         """
-        if isinstance(found, cls):
-            return found
         if not isinstance(found, dict):
             raise ReadError(f"{where} is a {type(found).__name__} and no dictionary of lists")
-        manifest = cls({name: found.get(name, []) for name in CATEGORIES})
         if not any(name in found for name in CATEGORIES):
             raise ReadError(f"{where} has none of {CATEGORIES}")
-        for name in CATEGORIES:
-            # By all() and tuples: there are hundreds of thousands.
-            try:
-                sound = all(
-                    type(e["cache_file"]) is str and type(e["window_idx"]) is int for e in manifest[name]
-                )
-            except (TypeError, KeyError):
-                sound = False
-            if not sound:
-                raise ReadError(f"{where}: {name} has an entry that is no cache_file and window_idx")
-        record = found.get(RECORD)
+        manifest = cls({name: found.get(name, []) for name in CATEGORIES})
+        record = found.record if isinstance(found, cls) else found.get(RECORD)
         manifest.record = record if isinstance(record, dict) else None
+        manifest.tables = {name: _table(manifest[name], f"{where}: {name}") for name in CATEGORIES}
+        manifest.names = list(
+            dict.fromkeys(itertools.chain.from_iterable(t[0] for t in manifest.tables.values()))
+        )
+        place = {name: number for number, name in enumerate(manifest.names)}
+        manifest.numbers = {name: [place[file] for file in t[0]] for name, t in manifest.tables.items()}
         return manifest
 
     def write(self, path: Path) -> None:
@@ -92,6 +102,22 @@ class Manifest(dict[str, Any]):
     def counts(self) -> str:
         """How many windows of each kind, as the command line says it."""
         return f"partial={len(self[PARTIAL])}, full={len(self[FULL])}, none={len(self[NONE])}"
+
+
+def _table(entries: Any, where: str) -> tuple[list[str], list[int]]:
+    # Nothing but comprehensions: there are hundreds of thousands of entries, and all starts wait for them.
+    try:
+        names = [entry["cache_file"] for entry in entries]
+        windows = [entry["window_idx"] for entry in entries]
+    except (TypeError, KeyError):
+        names, windows = [None], []
+    if (
+        not set(map(type, names)) <= {str}
+        or not set(map(type, windows)) <= {int}
+        or min(windows, default=0) < 0
+    ):
+        raise ReadError(f"{where} has an entry that is no cache_file and window_idx")
+    return names, windows
 
 
 @dataclass(frozen=True)
@@ -221,19 +247,27 @@ def validate_manifest(cache_dir: PathLike, manifest: dict[str, Any]) -> bool:
         return _no(str(error))
     folder = WindowFolder(cache_dir)
     try:
-        return _valid(found, folder)
+        return fits(found, folder)
     except (OSError, ReadError) as error:
         return _no(str(error))
     finally:
         folder.close()
 
 
-def _valid(manifest: Manifest, folder: WindowFolder) -> bool:
+def fits(manifest: Manifest, folder: WindowFolder) -> bool:
+    """As :func:`validate_manifest`, of a folder that is open.
+
+    Raises
+    ------
+    OSError, ReadError
+        The folder cannot be read.
+    """
     stamps = folder.stamps()
     total = sum(len(manifest[name]) for name in CATEGORIES)
     if not total:
         return _no("it has no windows")
-    gone = sum(e["cache_file"] not in stamps for name in CATEGORIES for e in manifest[name])
+    named = Counter(itertools.chain.from_iterable(names for names, _ in manifest.tables.values()))
+    gone = sum(count for name, count in named.items() if name not in stamps)
     if gone > _MOST_MISSING * total:
         return _no(f"the files of {gone} of its {total} windows are missing")
     record = manifest.record
@@ -269,8 +303,3 @@ def _fingerprint(folder: WindowFolder, name: str) -> str | None:
 def _no(why: str) -> bool:
     say(f"[WARNING] the manifest is not valid: {why}")
     return False
-
-
-def names_of(manifest: Manifest, category: str) -> list[tuple[str, int]]:
-    """The entries of a category: file and window."""
-    return [(e["cache_file"], e["window_idx"]) for e in manifest[category]]

@@ -59,6 +59,59 @@ class Apart(io.RawIOBase):
         return got
 
 
+class Inflating:
+    """A member of an archive in an open file, read from its start; its CRC-32 is compared at its end."""
+
+    def __init__(self, descriptor: int, start: int, info: zipfile.ZipInfo) -> None:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DamagedError(
+                f"{info.filename} has compression {info.compress_type}, which NumPy never writes"
+            )
+        self._descriptor, self._place, self._info = descriptor, start, info
+        self._left, self._waiting, self._done, self._crc = info.compress_size, b"", 0, 0
+        self._inflater: Any = None
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            self._inflater = INFLATER.decompressobj(-15)
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, no more than ``size``; none at the end.
+
+        Raises
+        ------
+        DamagedError, isal.isal_zlib.error, zlib.error
+        """
+        while not self._ended():
+            if not self._waiting and self._left:
+                self._waiting = os.pread(self._descriptor, min(_PART, self._left), self._place)
+                if not self._waiting:
+                    break
+                self._left -= len(self._waiting)
+                self._place += len(self._waiting)
+            part = self._part(size)
+            if part:
+                self._done += len(part)
+                self._crc = INFLATER.crc32(part, self._crc)
+                return part
+            if not self._waiting and not self._left and not self._ended():
+                break
+        if self._done != self._info.file_size or self._crc != self._info.CRC:
+            raise DamagedError(f"{self._info.filename} is cut off, or has another CRC-32")
+        return b""
+
+    def _ended(self) -> bool:
+        if self._inflater is not None:
+            return bool(self._inflater.eof)
+        return not self._waiting and not self._left
+
+    def _part(self, size: int) -> bytes:
+        if self._inflater is None:
+            part, self._waiting = self._waiting[:size], self._waiting[size:]
+            return part
+        part = bytes(self._inflater.decompress(self._waiting, size))
+        self._waiting = self._inflater.unconsumed_tail
+        return part
+
+
 class damage(contextlib.AbstractContextManager[None]):  # noqa: N801 - used as a verb
     """Turn what broken archives raise into a :class:`DamagedError` that names the file."""
 
