@@ -20,6 +20,7 @@ import contextlib
 import functools
 import itertools
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ from typing import Any
 
 import h5py
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from recorder.errors import DamagedError
+from recorder.errors import DamagedError, ReadError
 from recorder.format.deflate import begin_chunk, start
 from recorder.h5 import superblock
 from recorder.h5.reading.guard import damage
@@ -39,8 +41,9 @@ from recorder.h5.store.recover import journal_of, recover
 from recorder.h5.transaction import LIBVER, transaction
 from recorder.h5.untrusted import open_untrusted
 
-FILE = "windows.h5"
-"""The file's name in the folder of a cache."""
+FILE, LOCK = "windows.h5", ".build.lock"
+"""Names of the file and of its lock in the folder of a cache."""
+_PATIENCE = 60.0
 LAYOUT = "flightrec-eeg-windows-1"
 _LEVEL = 4
 _AHEAD = 8
@@ -71,7 +74,7 @@ def append(
     fingerprint: str,
     record: str,
 ) -> None:
-    """Add a recording, or put one in the place of that of its name. One process at a time.
+    """Add a recording, or put one in the place of that of its name. Within :func:`alone`.
 
     Parameters
     ----------
@@ -119,10 +122,35 @@ def append(
             files[column][row] = value
 
 
-def _prepare(path: Path, shape: tuple[int, ...]) -> None:
-    if path.exists():
+@contextlib.contextmanager
+def alone(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Be the only one to change the file at ``path``, and its folder, while the block lasts.
+
+    What a killed program left of a change is completed first.
+
+    Raises
+    ------
+    filelock.Timeout
+        After so many seconds; below 0 there is no end to waiting.
+    """
+    with FileLock(path.with_name(LOCK), timeout=timeout):
         if journal_of(path).exists():
             recover(path)
+        yield
+
+
+def _whole(path: Path) -> None:
+    """Wait for a change that is being applied, or complete one that nobody applies any more."""
+    end = time.monotonic() + _PATIENCE
+    while journal_of(path).exists():
+        with contextlib.suppress(Timeout), alone(path, 0.05):
+            return
+        if time.monotonic() > end:
+            raise ReadError(f"{path}: a change of it takes longer than {_PATIENCE:g} s to be applied")
+
+
+def _prepare(path: Path, shape: tuple[int, ...]) -> None:
+    if path.exists():
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -181,8 +209,7 @@ def entries(path: Path) -> dict[str, Entry]:
     OSError
         A killed program left a change to be completed, and the folder cannot be written.
     """
-    if journal_of(path).exists():
-        recover(path)
+    _whole(path)
     try:
         file = open_untrusted(path)
     except FileNotFoundError:

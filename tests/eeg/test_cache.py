@@ -287,3 +287,14 @@ def test_a_full_disk_ends_the_build(files: Files, tmp_path: Path, monkeypatch: p
     with pytest.raises(CacheBuildError, match="No space left"):
         build(files, tmp_path / "cache")
     assert len(tried) == 1
+
+
+def test_npz_files_move_into_an_hdf5_file_without_their_recordings(tmp_path: Path) -> None:
+    place = tmp_path / "cache"
+    shutil.copytree(REFERENCE / "cache" / "train", place)
+    names = json.loads((place / INDEX).read_text())["files"]
+    folder, counts = build((names, [Path(n).with_suffix(".csv") for n in names]), place, stored="hdf5")
+    assert counts == [5, 3, 2, 0, 1]
+    assert not list(place.glob("*.npz"))
+    assert_same(contents(folder), contents(WindowFolder(REFERENCE / "cache" / "train")))
+    assert build((names, None), place)[1] == counts

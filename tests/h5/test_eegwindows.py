@@ -14,7 +14,7 @@ import pytest
 
 from recorder.errors import DamagedError
 from recorder.h5 import eegwindows
-from recorder.h5.eegwindows import EegWindowFile, append, entries, finish
+from recorder.h5.eegwindows import EegWindowFile, alone, append, entries, finish
 
 WINDOWS = np.random.default_rng(0).normal(size=(5, 3, 64)).astype(np.float32)
 LABELS = (np.arange(5 * 64).reshape(5, 64) % 3 == 0).astype(np.float32)
@@ -32,13 +32,15 @@ def rows():
         os.kill(os.getpid(), signal.SIGKILL)
     yield np.ones((3, 64), np.float32)
 path = Path(sys.argv[1])
-eegwindows.append(path, "b", (2, 3, 64), rows(), None, fingerprint="f", record="{}")
+with eegwindows.alone(path):
+    eegwindows.append(path, "b", (2, 3, 64), rows(), None, fingerprint="f", record="{}")
 """
 
 
 def add(path: Path, name: str, count: int = 5) -> None:
     given = WINDOWS[:count]
-    append(path, name, given.shape, given, LABELS[:count], fingerprint=f"of {name}", record="")
+    with alone(path):
+        append(path, name, given.shape, given, LABELS[:count], fingerprint=f"of {name}", record="")
 
 
 def test_windows_come_back_and_any_tool_reads_them(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ class BalancedSeizureDataset(Dataset[Item]):
     entries : list of (str, int)
         NPZ name and window of each item.
     seizure_ratio : float
+    cached : frozenset of str
+        Names of the files there were.
 
     Raises
     ------
@@ -99,7 +101,7 @@ class BalancedSeizureDataset(Dataset[Item]):
         # As it would shuffle the list of entries, and faster.
         rng.shuffle(order)
         joined, kinds = np.concatenate(drawn)[order], kinds[order]
-        there = self._folder.stamps()
+        self.cached = there = frozenset(self._folder.stamps())
         kept = np.array([name in there for name in manifest.names], bool)[joined["file"]]
         if not kept.all():
             say(f"[WARNING] Skipped {np.count_nonzero(~kept)} manifest entries whose files are missing")
@@ -173,10 +175,10 @@ def _chosen(manifest: Manifest, category: str, files: Collection[str] | None) ->
     if files is None:
         return table
     wanted = np.array([name in files for name in manifest.names], bool)
-    return table[wanted[table["file"]]]
+    some: NDArray[Any] = table[wanted[table["file"]]]
+    return some
 
 
 def _draw(rng: np.random.Generator, there: int, count: int) -> NDArray[np.int64]:
     count = min(count, there)
-    drawn = rng.choice(there, count, replace=False) if count else []
-    return np.asarray(drawn, np.int64)
+    return np.asarray(rng.choice(there, count, replace=False) if count else (), np.int64)

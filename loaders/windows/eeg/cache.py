@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,7 +104,8 @@ def complete(
     Parameters
     ----------
     stored : "npz", "hdf5" or None
-        What new windows go to; None: to the HDF5 file if there is one.
+        What new windows go to; None: to the HDF5 file if there is one. ``"hdf5"`` also takes over NPZ files
+        that are there.
     workers : int or None
         Processes; as many as there are cores by default.
     allow_damaged : bool
@@ -130,16 +131,19 @@ def complete(
     index = read_index(cache_dir, jobs)
     stamps = folder.stamps()
     rest = [job for job in jobs if index is None or not index.knows(job, stamps)]
-    if index is not None and not rest:
+    moving = [job for job in jobs if stored == "hdf5" and job.target.exists()]
+    if index is not None and not rest and not moving:
         counts = [index.counts[job.target.name] for job in jobs]
         say(f"[DATA] Loaded cached index: {len(jobs)} files, {sum(counts)} windows")
         return folder, counts
     failed: set[str] = set()
-    if _to_build(rest, folder, quiet=True):
-        with _alone(cache_dir):
+    if moving or _to_build(rest, folder, quiet=True):
+        with eegwindows.alone(cache_dir / eegwindows.FILE):
             folder.reopen()
             # Another process may have built them, as long as it had the lock.
-            failed = _build(_to_build(rest, folder), folder, stored, workers, allow_damaged=allow_damaged)
+            todo = _to_build(rest, folder)
+            todo += [job for job in moving if job not in todo]
+            failed = _build(todo, folder, stored, workers, allow_damaged=allow_damaged)
             folder.reopen()
     stamps = folder.stamps()
     counts = []
@@ -176,7 +180,12 @@ def _build(
 ) -> set[str]:
     """Build, and return the names of those of which nothing came."""
     absent = [
-        job for job in jobs if job.labels is not None and not job.unlabelled and not job.labels.exists()
+        job
+        for job in jobs
+        if job.labels is not None
+        and not job.unlabelled
+        and not job.labels.exists()
+        and (not job.target.exists() or _wrong(job, folder))
     ]
     if absent:
         raise MissingAnnotationError(
@@ -187,7 +196,7 @@ def _build(
     hdf5 = folder.path / eegwindows.FILE
     clear_aside(folder.path)
     if stored == "hdf5" or (stored is None and hdf5.exists()):
-        failures = _into_hdf5(jobs, hdf5, workers)
+        failures = _into_hdf5(jobs, folder, workers)
     else:
         failures = [
             (job, found) for job, found in pool.run(jobs, build, workers) if isinstance(found, Exception)
@@ -205,10 +214,13 @@ def _build(
     return {job.target.name for job, _ in failures}
 
 
-def _into_hdf5(jobs: Sequence[Job], path: Path, workers: int | None) -> list[tuple[Job, Exception]]:
+def _into_hdf5(jobs: Sequence[Job], folder: WindowFolder, workers: int | None) -> list[tuple[Job, Exception]]:
     """Processes make NPZ files, and this one takes them over as they come."""
-    parts = path.parent / _PARTS
+    path, parts = folder.path / eegwindows.FILE, folder.path / _PARTS
     parts.mkdir(exist_ok=True)
+    for job in jobs:
+        if job.target.exists() and not _wrong(job, folder):
+            job.target.replace(parts / job.target.name)
     clear_aside(parts)
     failures = []
     aside = [dataclasses.replace(job, target=parts / job.target.name) for job in jobs]
@@ -224,7 +236,7 @@ def _into_hdf5(jobs: Sequence[Job], path: Path, workers: int | None) -> list[tup
             npz.windows.rows(),
             None if npz.labels is None else npz.labels.rows(),
             fingerprint=npz.fingerprint,
-            record=json.dumps(npz.record),
+            record="" if npz.record is None else json.dumps(npz.record),
         )
         # An older NPZ of that name would hide it.
         for old in (job.target, path.parent / job.target.name):
@@ -242,15 +254,6 @@ def _part(job: Job) -> int:
     """As :func:`build`, unless a killed program had made it already."""
     with contextlib.suppress(FileNotFoundError, ReadError):
         npz = NpzFile(job.target)
-        if npz.record is not None and not misfit(job, npz.record):
+        if not misfit(job, npz.record):
             return npz.count
     return build(job)
-
-
-@contextlib.contextmanager
-def _alone(cache_dir: Path) -> Iterator[None]:
-    """One process builds in a folder at a time; others wait for it."""
-    from filelock import FileLock
-
-    with FileLock(cache_dir / ".build.lock"):
-        yield

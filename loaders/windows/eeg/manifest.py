@@ -83,9 +83,8 @@ class Manifest(dict[str, Any]):
         record = found.record if isinstance(found, cls) else found.get(RECORD)
         manifest.record = record if isinstance(record, dict) else None
         manifest.tables = {name: _table(manifest[name], f"{where}: {name}") for name in CATEGORIES}
-        manifest.names = list(
-            dict.fromkeys(itertools.chain.from_iterable(t[0] for t in manifest.tables.values()))
-        )
+        every = itertools.chain.from_iterable(names for names, _ in manifest.tables.values())
+        manifest.names = list(dict.fromkeys(every))
         place = {name: number for number, name in enumerate(manifest.names)}
         manifest.numbers = {name: [place[file] for file in t[0]] for name, t in manifest.tables.items()}
         return manifest
@@ -111,11 +110,8 @@ def _table(entries: Any, where: str) -> tuple[list[str], list[int]]:
         windows = [entry["window_idx"] for entry in entries]
     except (TypeError, KeyError):
         names, windows = [None], []
-    if (
-        not set(map(type, names)) <= {str}
-        or not set(map(type, windows)) <= {int}
-        or min(windows, default=0) < 0
-    ):
+    sound = set(map(type, names)) <= {str} and set(map(type, windows)) <= {int}
+    if not sound or min(windows, default=0) < 0:
         raise ReadError(f"{where} has an entry that is no cache_file and window_idx")
     return names, windows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def check_names(edf_files: Sequence[Path]) -> None:
 
 def aside(path: Path) -> Path:
     """Where a file is written before it takes its name; unseen by ``*.npz``."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -67,6 +68,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def clear_aside(folder: Path) -> None:
-    """Remove what killed programs left half written. Only where nobody else writes."""
+    """Remove what killed programs of this machine left half written."""
     for path in folder.glob(".*.part"):
-        path.unlink(missing_ok=True)
+        owner = path.name.split(".")[-2].partition("-")[0]
+        if owner.isdecimal() and not _lives(int(owner)):
+            path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
