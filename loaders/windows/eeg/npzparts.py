@@ -20,7 +20,8 @@ _PART = 1 << 22
 # As NumPy writes it. Its own reader goes through ast, which fails now and then where several threads do so
 # (Python 3.11, python/cpython#106905).
 _HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(<f[248])', 'fortran_order': (True|False), 'shape': \(([0-9, ]{1,99})\), \} *\n",
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<f[248])', 'fortran_order': (True|False), "
+    rb"'shape': \(([0-9, ]{1,99})\), \} *\n",
     re.DOTALL,
 )
 _BROKEN = (

@@ -174,11 +174,10 @@ def _balanced(place: Path, edf_files: Sequence[PathLike], seed: int) -> Balanced
             return None
         _check_any(place)
         raise
-    missing = len(edf_files) - len({cache_file_path(place, path).name for path in edf_files} & chosen.cached)
+    wanted = {cache_file_path(place, path).name for path in edf_files}
+    missing = len(wanted - chosen.cached)
     if missing:
-        say(
-            f"[WARNING] {missing} of {len(edf_files)} recordings have no windows in {place}: build-cache makes them"
-        )
+        say(f"[WARNING] {missing} of {len(wanted)} recordings are not cached in {place}: see build-cache")
     say(f"[DATASET] BalancedSeizureDataset: {len(chosen)} windows from manifest")
     return chosen
 
