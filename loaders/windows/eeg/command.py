@@ -48,10 +48,11 @@ def build_cache(
     allow_missing_labels: bool,
     allow_damaged: bool,
 ) -> None:
-    """Cut EEG recordings into labelled windows for training, and write the cache's manifest.
+    """Cut EEG recordings into labelled windows for training.
 
-    All EDF files below --data-dir are the split's; if that folder has several of train, dev and eval, those
-    of the one that --split names. Windows that are there and fit are kept: an interrupted build goes on.
+    The cache's manifest is written, too. All EDF files below --data-dir are the split's; if that folder has
+    several of train, dev and eval, those of the one that --split names. Windows that are there and fit are
+    kept: an interrupted build goes on.
 
     \b
     Examples:
@@ -154,7 +155,14 @@ def _say_incomplete(missing: int) -> None:
     help="Windows.",
 )
 def scan_cache(cache_dir: Path) -> None:
-    """Write the manifest of a cache of EEG windows: which have seizures in part, all through, or not at all.
+    """Write the manifest of a cache of EEG windows.
+
+    It says which windows have a seizure in part, all through, or not at all. Damaged files and those without
+    labels are named and left out.
+
+    \b
+    Examples:
+      flightrec scan-cache --cache-dir cache/tusz/train
 
     \b
     Exit codes:
