@@ -179,8 +179,9 @@ def test_without_labels_there_are_zeros(source: Any, tmp_path: Path) -> None:
         assert given.files == ["windows"]
         assert np.array_equal(dataset[0][0].numpy(), -given["windows"][0])
     assert not dataset[0][1].any()
-    # With annotations they are made anew.
-    assert EEGWindowDataset(*source, tmp_path, workers=1)[5][1].any()
+    # With annotations they are made anew, and stay for who does not name them.
+    assert EEGWindowDataset(*source, tmp_path, workers=1)[5][1].all()
+    assert EEGWindowDataset(source[0], cache_dir=tmp_path, workers=1)[5][1].all()
 
 
 def test_windows_that_have_gone_are_made_again_or_missed(source: Any, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loaders.windows.eeg import pool
+from loaders.windows.eeg import flags, pool
 from loaders.windows.eeg.flags import say
 from loaders.windows.eeg.folder import DECODED_BYTES, WindowFolder
 from loaders.windows.eeg.index import read_index, source_stamps, write_index
@@ -55,7 +55,14 @@ def check_cache_completeness(edf_files: Sequence[PathLike], cache_dir: PathLike)
     folder = WindowFolder(place)
     stamps = folder.stamps()
     missing = [job.edf for job in jobs if job.target.name not in stamps]
-    stale = [job.edf for job in jobs if job.target.name in stamps and _wrong(job, folder, labels=False)]
+    index = read_index(place, jobs, quiet=True)
+    stale = [
+        job.edf
+        for job in jobs
+        if job.target.name in stamps
+        and not (index is not None and index.knows(job, stamps))
+        and _wrong(job, folder)
+    ]
     folder.close()
     return CacheStatus(len(jobs), len(jobs) - len(missing), len(missing), missing, stale)
 
@@ -157,9 +164,9 @@ def complete(
     return folder, counts
 
 
-def _wrong(job: Job, folder: WindowFolder, *, labels: bool = True) -> str:
+def _wrong(job: Job, folder: WindowFolder) -> str:
     try:
-        return misfit(job, folder.look(job.target.name).record, labels=labels)
+        return misfit(job, folder.look(job.target.name).record)
     except ReadError as error:
         return str(error)
 
@@ -167,7 +174,10 @@ def _wrong(job: Job, folder: WindowFolder, *, labels: bool = True) -> str:
 def _to_build(jobs: Sequence[Job], folder: WindowFolder, *, quiet: bool = False) -> list[Job]:
     stamps = folder.stamps()
     missing = [job for job in jobs if job.target.name not in stamps]
-    stale = [(job, why) for job in jobs if job.target.name in stamps and (why := _wrong(job, folder))]
+    there = [job for job in jobs if job.target.name in stamps]
+    # Recordings that were copied are read as a whole, once.
+    checked = flags.progress(there, len(there), "check")
+    stale = [(job, why) for job in checked if (why := _wrong(job, folder))]
     for job, why in [] if quiet else stale[:_SHOWN]:
         say(f"[WARNING] stale: {job.target.name} is built again: {why}")
     if len(stale) > _SHOWN and not quiet:

@@ -41,7 +41,8 @@ class EEGWindowDataset(Dataset[Item]):
     edf_files : sequence of path
         Recordings. They need not be there as long as their windows are.
     label_files : sequence of path or None, optional
-        Annotations, ``.csv`` or ``.npy``, one a recording; without, labels are zeros.
+        Annotations, ``.csv`` or ``.npy``, one a recording. Without, labels are those that are cached, and
+        zeros where there are none.
     cache_dir : path, optional
         Folder of the windows; made where there is none. Without, windows are computed as they are read,
         and a process keeps the last two recordings.

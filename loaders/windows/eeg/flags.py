@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from recorder.errors import OptionError
 
 FORCE_REBUILD, SMOKE_TEST = "BGB_FORCE_MANIFEST_REBUILD", "BGB_SMOKE_TEST"
 LIMIT_FILES, DISABLE_TQDM = "BGB_LIMIT_FILES", "BGB_DISABLE_TQDM"
 SMOKE_FILES = 3
+
+T = TypeVar("T")
 
 
 def is_on(name: str) -> bool:
@@ -37,6 +41,16 @@ def file_limit() -> int | None:
 def validation_limit(limit: int) -> int:
     """How many validation files go with so many for training."""
     return max(1, limit // 5)
+
+
+def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items, with a bar where they take longer than a second."""
+    from tqdm import tqdm
+
+    disabled = is_on(DISABLE_TQDM) or None
+    yield from tqdm(
+        items, total=total, desc=what, unit="file", delay=1.0, dynamic_ncols=True, disable=disabled
+    )
 
 
 def say(line: str) -> None:

@@ -36,7 +36,7 @@ class Index:
     files: dict[str, Any] | None
 
     def knows(self, job: Job, stamps: dict[str, fingerprint.Stamp]) -> bool:
-        """Whether nothing has happened to a recording and its windows since."""
+        """Whether nothing has happened to a recording, its annotations and its windows since."""
         name = job.target.name
         if name not in stamps:
             return False
@@ -45,14 +45,16 @@ class Index:
         said = self.files.get(name)
         if not isinstance(said, dict) or said.get("stamp") != stamps[name]:
             return False
-        sources = source_stamps(job)
-        if job.labels is not None and sources[1] is None and not job.unlabelled:
+        edf, labels = source_stamps(job)
+        if said.get("edf") != edf:
             return False
-        return [said.get("edf"), said.get("labels")] == sources
+        if job.labels is None:
+            return True
+        return said.get("labels") == labels and (labels is not None or job.unlabelled)
 
 
-def read_index(cache_dir: Path, jobs: Sequence[Job]) -> Index | None:
-    """The folder's index, or None where there is none for these recordings; why is said."""
+def read_index(cache_dir: Path, jobs: Sequence[Job], *, quiet: bool = False) -> Index | None:
+    """The folder's index, or None where there is none for these recordings; why is said, unless ``quiet``."""
     path = cache_dir / INDEX
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -64,7 +66,8 @@ def read_index(cache_dir: Path, jobs: Sequence[Job]) -> Index | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        say(f"[WARNING] {path} cannot be read and is made anew: {error!r}")
+        if not quiet:
+            say(f"[WARNING] {path} cannot be read and is made anew: {error!r}")
         return None
     if names != [job.edf.name for job in jobs]:
         return None
@@ -72,7 +75,8 @@ def read_index(cache_dir: Path, jobs: Sequence[Job]) -> Index | None:
         return Index(_by_name(jobs, counts), None)
     other = differences(record.get("settings")) if isinstance(record, dict) else "a record that is none"
     if other:
-        say(f"[WARNING] {path} is stale: {other}")
+        if not quiet:
+            say(f"[WARNING] {path} is stale: {other}")
         return None
     files = record.get("files")
     return Index(_by_name(jobs, counts), files if isinstance(files, dict) else {})

@@ -155,7 +155,7 @@ def scan_existing_cache(cache_dir: PathLike) -> dict[str, Any]:
     manifest = Manifest({name: [] for name in CATEGORIES})
     files: dict[str, Any] = {}
     settings: list[Any] = []
-    for name, found in _progress(_scan(folder, list(stamps)), len(stamps), disabled=disabled):
+    for name, found in flags.progress(_scan(folder, list(stamps)), len(stamps), "scan"):
         # What is changed while it is looked at does not have this stamp any more.
         files[name] = {"stamp": stamps[name], "windows": len(found.kinds)}
         if found.known is not None:
@@ -211,14 +211,6 @@ def _look(folder: WindowFolder, name: str) -> _Found:
 def _category(labels: Any) -> str:
     share = np.count_nonzero(labels > 0) / len(labels)
     return NONE if share == 0 else FULL if share >= FULL_FROM else PARTIAL
-
-
-def _progress(items: Iterator[Any], total: int, *, disabled: bool) -> Iterator[Any]:
-    from tqdm import tqdm
-
-    yield from tqdm(
-        items, total=total, desc="scan", unit="file", delay=1.0, dynamic_ncols=True, disable=disabled or None
-    )
 
 
 def _say_counts(manifest: Manifest, files: int) -> None:

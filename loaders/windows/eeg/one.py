@@ -115,15 +115,13 @@ def record_of(job: Job) -> Record:
     }
 
 
-def misfit(job: Job, record: Record | None, *, labels: bool = True) -> str:
+def misfit(job: Job, record: Record | None) -> str:
     """Why windows that are there are not those of the job; empty where they are.
 
     Parameters
     ----------
     record : dict or None
         None: nothing is known, as of files of the older program, and nothing held against them.
-    labels : bool
-        Look at the annotations as well.
     """
     if record is None:
         return ""
@@ -134,13 +132,12 @@ def misfit(job: Job, record: Record | None, *, labels: bool = True) -> str:
     # A cache may have gone to a machine without its recordings.
     if job.edf.exists() and not (isinstance(made, dict) and fingerprint.fits(job.edf, made)):
         return f"{job.edf} has changed"
-    if not labels:
-        return ""
     said = record.get("labels")
-    if (job.labels is None) != (said is None):
-        return "made without labels" if said is None else "made with labels"
     if job.labels is None:
+        # Who does not say where they are takes those that are there.
         return ""
+    if said is None:
+        return "made without labels"
     if not job.labels.exists():
         return "" if said or job.unlabelled else f"made without annotations: there is no {job.labels}"
     if not said:

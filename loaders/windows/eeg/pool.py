@@ -42,21 +42,10 @@ def run(jobs: Sequence[Job], work: Callable[[Job], int], workers: int | None) ->
     """
     count = min(len(jobs), workers or _cores())
     outcomes = _here(jobs, work) if count <= 1 else _in_processes(jobs, work, count)
-    from tqdm import tqdm
-
-    with tqdm(
-        total=len(jobs),
-        desc="windows",
-        unit="file",
-        delay=1.0,
-        dynamic_ncols=True,
-        disable=flags.is_on(flags.DISABLE_TQDM) or None,
-    ) as bar:
-        for job, outcome in outcomes:
-            if isinstance(outcome, OSError) and outcome.errno in _FULL:
-                raise CacheBuildError(f"{job.edf}: {outcome}") from outcome
-            yield job, outcome
-            bar.update()
+    for job, outcome in flags.progress(outcomes, len(jobs), "windows"):
+        if isinstance(outcome, OSError) and outcome.errno in _FULL:
+            raise CacheBuildError(f"{job.edf}: {outcome}") from outcome
+        yield job, outcome
 
 
 def describe(error: BaseException) -> str:

@@ -76,16 +76,13 @@ def read_recording(path: Path) -> tuple[NDArray[np.float32], float]:
         # Of dates and units that it does not know. What matters was looked at before.
         warnings.simplefilter("ignore")
         try:
-            raw = _open(mne, path, labels, header)
-            data = raw.get_data()
-            rate = float(raw.info["sfreq"])
-            found = dict(zip(raw.ch_names, data, strict=True))
+            found, rate = _signals(mne, path, labels, header)
         except (ValueError, RuntimeError, OSError, IndexError, AssertionError, NotImplementedError) as error:
             raise DamagedError(f"{path} cannot be read: {error}") from error
         signals = {name: found[label] for name, label in zip(channels, labels, strict=True)}
         if len(signals) < len(CHANNELS):
             signals = _interpolated(mne, signals, rate)
-    out = np.empty((len(CHANNELS), data.shape[1]), np.float32)
+    out = np.empty((len(CHANNELS), len(signals["Cz"])), np.float32)
     for row, name in enumerate(CHANNELS):
         np.multiply(signals[name], _MICROVOLTS, out=out[row], casting="same_kind")
     return out, rate
@@ -111,10 +108,16 @@ def _looked(path: Path) -> tuple[EdfHeader, dict[str, int]]:
     return header, channels
 
 
-def _open(mne: Any, path: Path, labels: list[str], header: EdfHeader) -> Any:
-    options = {"preload": True, "include": labels, "stim_channel": None, "verbose": "ERROR"}
+def _signals(mne: Any, path: Path, labels: list[str], header: EdfHeader) -> tuple[dict[str, Any], float]:
+    """The signals of these names in volts, float64."""
+    options = {"preload": False, "include": labels, "stim_channel": None, "verbose": "ERROR"}
+
+    def read(place: Path) -> tuple[dict[str, Any], float]:
+        raw = mne.io.read_raw_edf(place, **options)
+        return dict(zip(raw.ch_names, raw.get_data(), strict=True)), float(raw.info["sfreq"])
+
     try:
-        return mne.io.read_raw_edf(path, **options)
+        return read(path)
     except ValueError:
         if b":" not in header.date:
             raise
@@ -124,7 +127,7 @@ def _open(mne: Any, path: Path, labels: list[str], header: EdfHeader) -> Any:
         with copy.open("r+b") as file:
             file.seek(DATE.start)
             file.write(header.date.replace(b":", b"."))
-        return mne.io.read_raw_edf(copy, **options)
+        return read(copy)
 
 
 def _interpolated(mne: Any, signals: dict[str, Any], rate: float) -> dict[str, Any]:
