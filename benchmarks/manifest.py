@@ -1,7 +1,7 @@
 """Starting a training on a cache of EEG windows: from its manifest, and by sampling; and random windows.
 
-    python benchmarks/manifest.py                  500 files, 1,000 sampled windows, to results/manifest.json
-    python benchmarks/manifest.py --samples 50     the same in a minute
+    python benchmarks/manifest.py                  500 files, 200 sampled windows, to results/manifest.json
+    python benchmarks/manifest.py --samples 1000   as many as the older program once did
 
 Sampling is what the older program did without a manifest: draw windows, inflate the file of each, look
 whether its labels have a seizure. The files are made from EDF by the real path, a few recordings under many
@@ -35,7 +35,7 @@ from loaders.windows.eeg.folder import WindowFolder
 from loaders.windows.eeg.settings import CHANNELS
 
 SECONDS = 460
-READS = 60
+READS = 40
 
 
 def recording(path: Path, seed: int) -> None:
@@ -173,7 +173,7 @@ def main() -> None:
     )
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--distinct", type=int, default=10, help="recordings under these names")
-    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--scratch", help="folder for the files, which are deleted")
     parser.add_argument("--output", type=Path, default=RESULTS)
