@@ -197,6 +197,9 @@ def with_gap(path: Path, gap: float) -> Path:
 def test_a_recording_with_gaps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DiscontinuousError, match=r"after 5 s the next record is at 35 s"):
         read_recording(with_gap(tmp_path / "a.edf", 30.0))
+    plain = write_edf(tmp_path / "c.edf", 5)
+    with pytest.raises(DiscontinuousError, match=r"EDF\+D"):
+        read_recording(patched(plain, tmp_path / "d.edf", RESERVED, b"EDF+D"))
     # One that is said to have gaps and has none is as good as any.
     assert read_recording(with_gap(tmp_path / "b.edf", 0.0))[0].shape == (19, 2560)
 

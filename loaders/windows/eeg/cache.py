@@ -149,7 +149,8 @@ def complete(
             folder.reopen()
             # Another process may have built them, as long as it had the lock.
             todo = _to_build(rest, folder)
-            todo += [job for job in moving if job not in todo]
+            names = {job.target.name for job in todo}
+            todo += [job for job in moving if job.target.name not in names]
             failed = _build(todo, folder, stored, workers, allow_damaged=allow_damaged)
             folder.reopen()
     stamps = folder.stamps()

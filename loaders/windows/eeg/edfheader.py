@@ -98,8 +98,9 @@ def look(path: Path) -> EdfHeader:
 def _check_follow(path: Path, header: EdfHeader, begin: int) -> None:
     """Compare the onsets of the records, which stand first in the first signal of annotations."""
     if _ANNOTATIONS not in header.labels:
-        raise DamagedError(
-            f"{path} is EDF+D, and has no signal {_ANNOTATIONS!r} that says when its records are"
+        raise DiscontinuousError(
+            f"{path} is a discontinuous recording (EDF+D) without a signal {_ANNOTATIONS!r} that says when "
+            "its records are"
         )
     signal = header.labels.index(_ANNOTATIONS)
     offset, record = 2 * sum(header.samples[:signal]), 2 * sum(header.samples)

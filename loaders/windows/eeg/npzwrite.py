@@ -39,7 +39,7 @@ _LOCATOR_64 = struct.Struct("<4sIQI")
 _DEFLATED, _NEEDS, _DAY = 8, 45, 0x21
 _MOST_32 = 0xFFFFFFFF
 WIDE_FROM = _MOST_32
-"""Bytes from which on the end of the directory has 64-bit numbers."""
+"""Bytes from which on the directory has 64-bit numbers; heads of arrays always have, as NumPy's."""
 
 
 class NpzWriter:
@@ -85,7 +85,7 @@ class NpzWriter:
         start, member = self._file.tell(), f"{name}.npy".encode()
         header = _header(shape, dtype)
         plain = len(header) + math.prod(shape) * dtype.itemsize
-        # Sizes of 64 bits stand in the archive always: what the blocks will take is known only afterwards.
+        # In 64 bits: what the blocks will take is known only afterwards.
         self._file.write(_local(member, 0, 0, 0))
         block = encode_block(memoryview(header))
         self._file.write(block)
@@ -119,7 +119,7 @@ class NpzWriter:
         directory = b"".join(self._directory)
         count, end = len(self._directory), start + len(directory)
         self._file.write(directory)
-        if end > WIDE_FROM:
+        if end >= WIDE_FROM:
             size = _END_64.size - 12
             self._file.write(
                 _END_64.pack(b"PK\x06\x06", size, _NEEDS, _NEEDS, 0, 0, count, count, len(directory), start)
@@ -152,8 +152,10 @@ def _local(name: bytes, crc: int, stored: int, plain: int) -> bytes:
 
 
 def _central(name: bytes, crc: int, stored: int, plain: int, start: int, ours: bytes) -> bytes:
-    wide = struct.pack("<2H3Q", 1, 24, plain, stored, start)
-    extra = wide + struct.pack("<2H", EXTRA_ID, len(ours)) + ours
+    extra, fields = b"", (stored, plain, start)
+    if max(fields) >= WIDE_FROM:
+        extra, fields = struct.pack("<2H3Q", 1, 24, plain, stored, start), (_MOST_32,) * 3
+    extra += struct.pack("<2H", EXTRA_ID, len(ours)) + ours
     return (
         _CENTRAL.pack(
             b"PK\x01\x02",
@@ -164,15 +166,14 @@ def _central(name: bytes, crc: int, stored: int, plain: int, start: int, ours: b
             0,
             _DAY,
             crc,
-            _MOST_32,
-            _MOST_32,
+            *fields[:2],
             len(name),
             len(extra),
             0,
             0,
             0,
             0,
-            _MOST_32,
+            fields[2],
         )
         + name
         + extra
