@@ -171,7 +171,13 @@ def test_damaged_deleted_and_replaced_files_are_noticed(files: Files, tmp_path: 
     assert (status.total_files, status.cached_files, status.missing_files) == (3, 2, 1)
     assert (status.missing, status.stale) == ([files[0][0]], [files[0][1]])
     assert_same(contents(build(files, place)[0]), before)
-    assert "pat1_s001_t000_windows.npz is built again" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "[WARNING] stale index: pat0_s001_t000_windows.npz is missing" in said
+    assert "pat1_s001_t000_windows.npz is built again" in said
+    # One that says nothing of its origin, with other windows.
+    shutil.copy(REFERENCE / "cache" / "train" / "aaaaaaaa_s001_t000_windows.npz", targets[2])
+    assert build(files, place)[1] == [2, 2, 5]
+    assert "[WARNING] stale index: pat2_s001_t000_windows.npz has changed" in capsys.readouterr().out
 
 
 def test_caches_of_the_older_program_are_kept(tmp_path: Path, capsys: Any) -> None:

@@ -143,6 +143,8 @@ def complete(
         counts = [index.counts[job.target.name] for job in jobs]
         say(f"[DATA] Loaded cached index: {len(jobs)} files, {sum(counts)} windows")
         return folder, counts
+    if index is not None:
+        index.say_changes(rest, folder)
     failed: set[str] = set()
     if moving or _to_build(rest, folder, quiet=True):
         with eegwindows.alone(cache_dir / eegwindows.FILE):

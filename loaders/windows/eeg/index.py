@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from loaders.windows.eeg.folder import WindowFolder
 from loaders.windows.eeg.one import Job
 from loaders.windows.eeg.paths import INDEX, write_text
 from loaders.windows.eeg.settings import SETTINGS, differences
+from recorder.errors import ReadError
 
 _VERSION = 1
 
@@ -51,6 +53,19 @@ class Index:
         if job.labels is None:
             return True
         return said.get("labels") == labels and (labels is not None or job.unlabelled)
+
+    def say_changes(self, jobs: Sequence[Job], folder: WindowFolder) -> None:
+        """Name the files that are gone or have other contents than when the index was made."""
+        there = folder.stamps()
+        for job in jobs:
+            name, said = job.target.name, (self.files or {}).get(job.target.name)
+            if name not in there:
+                if said is not None or self.counts[name]:
+                    say(f"[WARNING] stale index: {name} is missing")
+            elif isinstance(said, dict):
+                with contextlib.suppress(ReadError):
+                    if folder.look(name).fingerprint != said.get("fingerprint"):
+                        say(f"[WARNING] stale index: {name} has changed")
 
 
 def read_index(cache_dir: Path, jobs: Sequence[Job], *, quiet: bool = False) -> Index | None:
