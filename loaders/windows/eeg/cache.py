@@ -231,36 +231,47 @@ def _into_hdf5(jobs: Sequence[Job], folder: WindowFolder, workers: int | None) -
     """Processes make NPZ files, and this one takes them over as they come."""
     path, parts = folder.path / eegwindows.FILE, folder.path / _PARTS
     parts.mkdir(exist_ok=True)
-    for job in jobs:
-        if job.target.exists() and not _wrong(job, folder):
-            job.target.replace(parts / job.target.name)
     clear_aside(parts)
+    there = [job for job in jobs if job.target.exists() and not _wrong(job, folder)]
+    taken = set()
+    for job in flags.progress(there, len(there), "move"):
+        # What turns out to be damaged is made anew.
+        with contextlib.suppress(ReadError):
+            _take(job.target, path)
+            taken.add(job.target.name)
     failures = []
-    aside = [dataclasses.replace(job, target=parts / job.target.name) for job in jobs]
+    aside = [
+        dataclasses.replace(job, target=parts / job.target.name)
+        for job in jobs
+        if job.target.name not in taken
+    ]
     for job, found in pool.run(aside, _part, workers):
         if isinstance(found, Exception):
             failures.append((job, found))
             continue
-        npz = NpzFile(job.target)
-        eegwindows.append(
-            path,
-            job.target.name,
-            (npz.count, *npz.windows.row),
-            npz.windows.rows(),
-            None if npz.labels is None else npz.labels.rows(),
-            fingerprint=npz.fingerprint,
-            record="" if npz.record is None else json.dumps(npz.record),
-        )
+        _take(job.target, path)
         # An older NPZ of that name would hide it.
-        for old in (job.target, path.parent / job.target.name):
-            old.unlink(missing_ok=True)
+        (path.parent / job.target.name).unlink(missing_ok=True)
     eegwindows.finish(path)
-    if not failures:
-        for left in parts.glob("*.npz"):
-            left.unlink()
+    # It stays where it has parts of recordings that this build was not asked for.
     with contextlib.suppress(OSError):
         parts.rmdir()
     return failures
+
+
+def _take(npz_path: Path, path: Path) -> None:
+    """Put an NPZ into the HDF5 file; then it goes."""
+    npz = NpzFile(npz_path)
+    eegwindows.append(
+        path,
+        npz_path.name,
+        (npz.count, *npz.windows.row),
+        npz.windows.rows(),
+        None if npz.labels is None else npz.labels.rows(),
+        fingerprint=npz.fingerprint,
+        record="" if npz.record is None else json.dumps(npz.record),
+    )
+    npz_path.unlink()
 
 
 def _part(job: Job) -> int:
