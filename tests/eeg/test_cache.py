@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from loaders.windows.eeg import cache, one
@@ -220,6 +222,13 @@ def test_recordings_of_one_name_are_refused(files: Files, tmp_path: Path) -> Non
         build(files, tmp_path / "cache", stored="zip")
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -241,8 +250,14 @@ def test_a_killed_build_goes_on(files: Files, tmp_path: Path, stored: str) -> No
     while len(found) < 1 and process.poll() is None:
         time.sleep(0.002)
         found = [p for p in place.glob("**/*_windows.npz") if not p.name.startswith(".")]
-    os.killpg(process.pid, signal.SIGKILL)
+    workers = []
+    # It may have come to its end by itself.
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        workers = psutil.Process(process.pid).children()
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    while any(alive(worker) for worker in workers):
+        time.sleep(0.002)
     for path in place.glob("*_windows.npz"):
         assert NpzFile(path).count
     everything = (files[0] + more, files[1] + csvs)
@@ -268,11 +283,12 @@ list(pool.run([Job(Path(n), None, Path(sys.argv[1]) / n) for n in "abcd"], slow,
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
     while len([p for p in tmp_path.iterdir() if p.stat().st_size]) < 2:
         time.sleep(0.01)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
     process.kill()
     process.wait()
-    for path in list(tmp_path.iterdir()):
-        pid = int(path.read_text())
-        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+    for worker in workers:
+        while alive(worker):
             time.sleep(0.01)
 
 

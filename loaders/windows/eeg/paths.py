@@ -76,10 +76,11 @@ def clear_aside(folder: Path) -> None:
 
 
 def _lives(process: int) -> bool:
+    import psutil
+
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except OSError:
-        pass
-    return True
+    except psutil.Error:
+        return True
