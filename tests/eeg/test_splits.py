@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loaders import extract_patient_id, load_tusz_for_training, validate_patient_disjointness
+from loaders import (
+    BalancedSeizureDataset,
+    EEGWindowDataset,
+    extract_patient_id,
+    load_tusz_for_training,
+    validate_patient_disjointness,
+)
 from loaders.windows.eeg.splits import set_aside, split_folder
-from recorder.errors import MissingAnnotationError, OptionError, PatientLeakageError, ReadError
+from recorder.errors import (
+    MissingAnnotationError,
+    MissingExtraError,
+    OptionError,
+    PatientLeakageError,
+    ReadError,
+)
 
 
 def place(root: Path, split: str, *names: str) -> None:
@@ -78,3 +91,12 @@ def test_patients_that_are_set_aside_stay_together() -> None:
     assert set_aside(files, 0.0) == (files, [])
     with pytest.raises(OptionError):
         set_aside(files, 1.0)
+
+
+def test_without_torch_datasets_say_which_extra_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for make in (lambda: EEGWindowDataset([]), lambda: BalancedSeizureDataset(tmp_path)):
+        with pytest.raises(MissingExtraError, match=r"flightrec\[torch\]"):
+            make()

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
-from loaders.windows.eeg.dataset import Item, as_item
 from loaders.windows.eeg.flags import say
 from loaders.windows.eeg.folder import DECODED_BYTES, WindowFolder
+from loaders.windows.eeg.item import Item, ItemDataset, as_item, need_torch
 from loaders.windows.eeg.manifest import (
     FULL,
     NONE,
@@ -27,7 +26,7 @@ from recorder.errors import DamagedError, NoSeizuresError, OptionError, ReadErro
 _ENTRY = np.dtype([("file", np.int64), ("window", np.int64)])
 
 
-class BalancedSeizureDataset(Dataset[Item]):
+class BalancedSeizureDataset(ItemDataset):
     """All windows with a part of a seizure, and for each of them so many all seizure and without.
 
     The choice depends on the manifest and the seed alone. Instances go to the workers of a DataLoader by fork
@@ -79,6 +78,7 @@ class BalancedSeizureDataset(Dataset[Item]):
         files: Collection[str] | None = None,
         decoded_bytes: int = DECODED_BYTES,
     ) -> None:
+        need_torch()
         for name, ratio in (("full_ratio", full_ratio), ("background_ratio", background_ratio)):
             if not 0 <= ratio < float("inf"):
                 raise OptionError(f"{name} is a number from 0 on, not {ratio!r}")

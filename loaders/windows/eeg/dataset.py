@@ -6,31 +6,28 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch.utils.data import Dataset
+from typing import TYPE_CHECKING, Any
 
 from loaders.windows.eeg.cache import complete, make_jobs
 from loaders.windows.eeg.flags import say
 from loaders.windows.eeg.folder import DECODED_BYTES
+from loaders.windows.eeg.item import Item, ItemDataset, as_item, need_torch
 from loaders.windows.eeg.npzread import Window
 from loaders.windows.eeg.one import Job, Prepared, build, prepare
 from loaders.windows.eeg.paths import PathLike
 from loaders.windows.eeg.preprocess import resampled_length, window_starts
 from loaders.windows.eeg.recording import length_of
-from loaders.windows.eeg.settings import WINDOW
 from loaders.windows.groups import Groups
 from recorder.errors import CacheMissingError, DamagedError, OptionError
 from recorder.h5.reading.perprocess import PerProcess
 
+if TYPE_CHECKING:
+    import torch
+
 _PREPARED = 2
 
-Item = tuple[torch.Tensor, torch.Tensor]
-"""Window ``(19, 15360)`` and labels ``(15360,)``, both float32; memory of their own."""
 
-
-class EEGWindowDataset(Dataset[Item]):
+class EEGWindowDataset(ItemDataset):
     """Windows of 60 s, one each 10 s, of recordings in their order.
 
     Missing and stale files of the cache are built at construction, by as many processes as there are cores.
@@ -74,6 +71,8 @@ class EEGWindowDataset(Dataset[Item]):
         Recordings that cannot be used; all others were built.
     OptionError
         Arguments that do not go together.
+    MissingExtraError
+        torch is not installed, or MNE where something is to be built.
     """
 
     def __init__(
@@ -90,6 +89,7 @@ class EEGWindowDataset(Dataset[Item]):
         workers: int | None = None,
         decoded_bytes: int = DECODED_BYTES,
     ) -> None:
+        need_torch()
         self.transform, self.allow_on_demand = transform, allow_on_demand
         place = Path() if cache_dir is None else Path(cache_dir)
         self._jobs = make_jobs(edf_files, label_files, place, allow_missing_labels=allow_missing_labels)
@@ -118,7 +118,9 @@ class EEGWindowDataset(Dataset[Item]):
         return self._groups.total
 
     def __getitem__(self, index: int) -> Item:
-        """A window and its labels; zeros where it has none.
+        """A window ``(19, 15360)`` and its labels ``(15360,)``, float32, memory of their own.
+
+        Labels are zeros where there are none.
 
         Raises
         ------
@@ -173,13 +175,3 @@ class _Recordings:
     def close(self) -> None:
         """Forget them."""
         self._kept.clear()
-
-
-def as_item(
-    window: Window, labels: Window | None, transform: Callable[[torch.Tensor], Any] | None = None
-) -> Item:
-    """Tensors over the arrays; zeros for labels that there are not."""
-    tensor = torch.from_numpy(window)
-    if transform is not None:
-        tensor = transform(tensor)
-    return tensor, torch.zeros(WINDOW) if labels is None else torch.from_numpy(labels)
