@@ -28,7 +28,11 @@ COMMANDS = {
     "merge": "Write the episodes of several recordings into one.",
     "split": "Write some episodes of a recording into one of their own.",
     "storage": "Look after a store of network states.",
+    "build-cache": "Cut EEG recordings into labelled windows for training.",
+    "scan-cache": "Write the manifest of a cache of EEG windows.",
 }
+_IN_CACHE = {"build-cache": "build_cache", "scan-cache": "scan_cache"}
+"""Commands that share a file."""
 FAILED = 1
 
 
@@ -43,8 +47,8 @@ class CommandLine(click.Group):
         """The command of that name, imported now; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"recorder.command.{cmd_name}")
-        command: click.Command = module.command
+        module = importlib.import_module(f"recorder.command.{'cache' if cmd_name in _IN_CACHE else cmd_name}")
+        command: click.Command = getattr(module, _IN_CACHE.get(cmd_name, "command"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -25,7 +25,16 @@
     │   ├── NotRunningError (TimeoutError)  one that runs was waited for
     │   ├── CacheNotFoundError (FileNotFoundError)  there is no cache of windows
     │   ├── DamagedError                    bytes do not say what they must
+    │   ├── MissingChannelsError            an EEG recording lacks electrodes that cannot be interpolated
+    │   ├── DiscontinuousError              an EEG recording has gaps, over which no window may reach
+    │   ├── MissingAnnotationError (FileNotFoundError)  a recording has no file of seizures
+    │   ├── CacheMissingError (RuntimeError)  a window's file is gone, and is not to be computed again
+    │   ├── NoSeizuresError                 windows of a kind that a balanced selection needs are not there
     │   └── RepairError                     a killed recording could not be brought back
+    ├── MissingExtraError (ImportError)     a package is missing that an extra installs
+    ├── CacheBuildError (RuntimeError, ValueError)  files of a cache of windows could not be made
+    ├── PatientLeakageError (ValueError)    two splits have patients in common
+    ├── NoTrainingDataError (SystemExit)    a training has no windows, or none with a seizure
     └── HDF5StorageError                    a store of network states could not do what it was asked to
         ├── StorageInputError (InputError)  a value for a store; nothing of it was stored
         └── StorageLockedError (OSError)    others use the store's file for too long
@@ -36,6 +45,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -165,6 +175,59 @@ class DamagedError(ReadError):
 
 class RepairError(ReadError):
     """A killed recording could not be brought back; nothing was changed."""
+
+
+class MissingChannelsError(ReadError):
+    """An EEG recording lacks electrodes that are not interpolated, or has one of them twice."""
+
+
+class DiscontinuousError(ReadError):
+    """An EEG recording has gaps: no window may reach over one, and no filter."""
+
+
+class MissingAnnotationError(ReadError, FileNotFoundError):
+    """A recording has no file that says where its seizures are, which is not the same as having none."""
+
+
+class CacheMissingError(ReadError, RuntimeError):
+    """The file of a window is gone, and windows are not to be computed when they are read."""
+
+
+class NoSeizuresError(ReadError):
+    """There are no windows of the kind that a balanced selection is made around."""
+
+
+class MissingExtraError(FlightrecError, ImportError):
+    """A package is missing; the message names the extra that installs it."""
+
+
+class CacheBuildError(FlightrecError, RuntimeError, ValueError):
+    """Files of a cache of windows could not be made; the others were. The first one's error is its cause.
+
+    Attributes
+    ----------
+    failures : list of (str, str)
+        Recordings and what was wrong with them.
+    """
+
+    def __init__(self, text: str, failures: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(text)
+        self.failures = list(failures)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.failures)
+
+
+class PatientLeakageError(FlightrecError, ValueError):
+    """Two splits have patients in common."""
+
+
+class NoTrainingDataError(FlightrecError, SystemExit):
+    """A training has no windows, or none with a seizure; uncaught, it ends the program with exit code 1."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = 1
 
 
 class HDF5StorageError(FlightrecError):

@@ -124,3 +124,15 @@ def test_batches(tmp_path: Path) -> None:
     assert "log_batch(), 100,000 steps" in run("batches.py", "--steps", "100000", "--output", str(tmp_path))
     ways = saved(tmp_path, "batches")["ways"]
     assert all(way["caller_ns"] > 0 for way in ways.values())  # type: ignore[attr-defined]
+
+
+def test_manifest(tmp_path: Path) -> None:
+    pytest.importorskip("mne")
+    pytest.importorskip("edfio")
+    pytest.importorskip("torch")
+    counts = ("--files", "4", "--distinct", "2", "--samples", "2", "--repeats", "1")
+    assert "times faster" in run("manifest.py", *counts, "--output", str(tmp_path))
+    found = saved(tmp_path, "manifest")
+    weights = found["manifest"]
+    assert weights["pos_weight"] == weights["pos_weight_by_reading_every_label"]  # type: ignore[index]
+    assert (tmp_path / "manifest.png").stat().st_size > 10_000
