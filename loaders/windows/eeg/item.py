@@ -11,10 +11,9 @@ from recorder.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import torch
-    from torch.utils.data import Dataset
+    from torch.utils.data import Dataset as ItemDataset
 
     Item = tuple[torch.Tensor, torch.Tensor]
-    ItemDataset = Dataset[Item]
 else:
     Item = tuple
     try:
