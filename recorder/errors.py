@@ -23,7 +23,11 @@
     ├── ReadError (ValueError)              a recording cannot be read
     │   ├── NotRunningError (TimeoutError)  one that runs was waited for
     │   ├── DamagedError                    bytes do not say what they must
+    │   ├── MissingFileError (FileNotFoundError)  a file, or a folder, that a dataset consists of
+    │   ├── EmptySplitError (RuntimeError)  a part of a dataset without any sample
     │   └── RepairError                     a killed recording could not be brought back
+    ├── NoItemError (IndexError)            a dataset has no sample of this number
+    ├── BatchError (AssertionError)         a batch is not what a training loop may be given
     └── HDF5StorageError                    a store of network states could not do what it was asked to
         ├── StorageInputError (InputError)  a value for a store; nothing of it was stored
         └── StorageLockedError (OSError)    others use the store's file for too long
@@ -153,8 +157,24 @@ class DamagedError(ReadError):
     """Stored bytes do not say what they must."""
 
 
+class MissingFileError(ReadError, FileNotFoundError):
+    """A file, or a folder, that a dataset consists of is not there."""
+
+
+class EmptySplitError(ReadError, RuntimeError):
+    """A part of a dataset has no sample."""
+
+
 class RepairError(ReadError):
     """A killed recording could not be brought back; nothing was changed."""
+
+
+class NoItemError(FlightrecError, IndexError):
+    """A dataset has no sample of this number."""
+
+
+class BatchError(FlightrecError, AssertionError):
+    """A batch is not what a training loop may be given."""
 
 
 class HDF5StorageError(FlightrecError):

@@ -1,0 +1,86 @@
+"""Mapped tensors that stay out of memory: pages that were looked at are let go before they become many.
+
+A mapped file costs no memory, but each page that is read stays in the process's page table until somebody
+needs the room: after an epoch all of the file is resident, and tools count it. Letting pages go takes them
+from this process only; the kernel keeps them in its cache, and gives them back without reading.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+PART = 25
+"""One part in so many of the mapped bytes may be resident, or ``LEAST`` bytes."""
+LEAST = 4 << 20
+AROUND = 1 << 16
+"""A look at one byte makes so many bytes around it resident (``fault_around_bytes`` of Linux)."""
+_DONT_NEED = 4
+
+
+def _madvise() -> Any:
+    if sys.platform != "linux":  # elsewhere the advice means something else, or nothing
+        return None
+    function = ctypes.CDLL(None, use_errno=True).madvise
+    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return function
+
+
+class Residency:
+    """Counts what was looked at, and lets all of it go when it is too much.
+
+    Parameters
+    ----------
+    tensors : iterable of torch.Tensor
+        Of which those are let go that are mapped from files, and whose bytes nobody changes.
+    """
+
+    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
+        # With the storages the maps stay, so that no address here is ever another's memory.
+        storages = [tensor.untyped_storage() for tensor in tensors]
+        self._mapped = [(each, each.data_ptr()) for each in storages if _is_of_a_file(*_pages(each))]
+        self._most = max(LEAST, sum(storage.nbytes() for storage in storages) // PART)
+        self._seen = 0
+        self._advise = _madvise()
+
+    def looked_at(self, rows: int, nbytes: int) -> None:
+        """Take note of so many rows of together so many bytes, anywhere in the tensors."""
+        self._seen += nbytes + rows * AROUND
+        if self._seen > self._most:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let all pages go; the next look at each brings it back."""
+        self._seen = 0
+        for storage, start in self._mapped if self._advise is not None else ():
+            # torch moves storages that it sends to other processes; then there is no map any more.
+            if storage.data_ptr() == start:
+                first, end = _pages(storage)
+                self._advise(first, end - first, _DONT_NEED)
+
+
+def _pages(storage: Any) -> tuple[int, int]:
+    """Where the pages of a storage begin and end."""
+    start, end = storage.data_ptr(), storage.data_ptr() + storage.nbytes()
+    return start // mmap.PAGESIZE * mmap.PAGESIZE, -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def _is_of_a_file(start: int, end: int) -> bool:
+    """Whether the kernel can bring these pages back: others would be lost, and read as zeros."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        place, _, _, _, inode, *_ = line.split(maxsplit=5)
+        low, high = (int(bound, 16) for bound in place.split("-"))
+        if low <= start < end <= high:
+            return inode != "0"
+    return False

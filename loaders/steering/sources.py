@@ -1,0 +1,194 @@
+"""Where the tensors of a dataset come from: ``.pt`` files or ``dataset.h5``, in memory or mapped."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import torch
+
+from loaders.steering import ptfiles
+from loaders.steering.keywords import KeywordLists
+from loaders.steering.rows import StoredRows
+from recorder.errors import DamagedError, OptionError, ReadError
+from recorder.format.embeddings import DATASET_FILE, FIELDS, split_stem, tensor_file
+
+if TYPE_CHECKING:
+    from recorder.h5.embeddings.reading import EmbeddingFile
+
+Rows = torch.Tensor | StoredRows
+Stamp = tuple[int, int]
+"""Size of a file, and when it was changed."""
+
+PT, HDF5 = "pt", "hdf5"
+
+
+class Source(Protocol):
+    """One way to store a dataset."""
+
+    name: str
+
+    def close(self) -> None:
+        """Let go of open files; what was mapped stays so."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def label(self, stem: str) -> str:
+        """What messages call a field."""
+
+    def stamp(self, stem: str) -> Stamp:
+        """What tells the file of a field from a later one at its place."""
+
+    def tensor(self, stem: str, *, mapped: bool) -> Rows:
+        """A field, on the CPU."""
+
+    def keyword_lists(self) -> KeywordLists:
+        """The keyword lists."""
+
+    def split(self, name: str) -> torch.Tensor | None:
+        """Pair numbers of a split; None where there is no such split."""
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+class PtSource:
+    """A folder's ``.pt`` files."""
+
+    name = PT
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        if not ptfiles.is_there(folder):
+            raise ReadError(f"PT files not found in {folder}")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def label(self, stem: str) -> str:
+        """As :meth:`Source.label`."""
+        return tensor_file(stem)
+
+    def stamp(self, stem: str) -> Stamp:
+        """As :meth:`Source.stamp`."""
+        return _stamp(self._folder / tensor_file(stem))
+
+    def tensor(self, stem: str, *, mapped: bool) -> Rows:
+        """As :meth:`Source.tensor`."""
+        return ptfiles.load_tensor(self._folder / tensor_file(stem), mapped=mapped)
+
+    def keyword_lists(self) -> KeywordLists:
+        """As :meth:`Source.keyword_lists`."""
+        return ptfiles.load_lists(self._folder)
+
+    def split(self, name: str) -> torch.Tensor | None:
+        """As :meth:`Source.split`."""
+        path = self._folder / tensor_file(split_stem(name))
+        return ptfiles.load_tensor(path) if path.is_file() else None
+
+
+class Hdf5Source:
+    """A folder's ``dataset.h5``."""
+
+    name = HDF5
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / DATASET_FILE
+        if not self._path.is_file():
+            raise ReadError(f"HDF5 file not found: {self._path}")
+        self._file = embedding_file(self._path)
+
+    def close(self) -> None:
+        """As :meth:`Source.close`."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def label(self, stem: str) -> str:
+        """As :meth:`Source.label`."""
+        return f"{DATASET_FILE}: {self._file.path_of(stem)}"
+
+    def stamp(self, stem: str) -> Stamp:  # noqa: ARG002 - one file has them all
+        """As :meth:`Source.stamp`."""
+        return _stamp(self._path)
+
+    def tensor(self, stem: str, *, mapped: bool) -> Rows:
+        """As :meth:`Source.tensor`; mapped and compressed, it is one whose rows are read when asked for."""
+        if mapped:
+            found = self._file.mapped(stem)
+            if found is not None:
+                return self._as_tensor(stem, found)
+            rows = self._file.rows(stem) if FIELDS[stem].large else None
+            if rows is not None:
+                self._as_tensor(stem, rows.read([]))
+                return StoredRows(rows)
+        return self._as_tensor(stem, self._file.read(stem))
+
+    def _as_tensor(self, stem: str, array: Any) -> torch.Tensor:
+        try:
+            return torch.from_numpy(array)
+        except TypeError as error:
+            raise DamagedError(f"{self.label(stem)} has values of type {array.dtype}: {error}") from error
+
+    def keyword_lists(self) -> KeywordLists:
+        """As :meth:`Source.keyword_lists`."""
+        return KeywordLists(*self._file.keyword_lists())
+
+    def split(self, name: str) -> torch.Tensor | None:
+        """As :meth:`Source.split`."""
+        if name not in self._file.splits():
+            return None
+        return torch.from_numpy(self._file.split(name))
+
+    def what_is_missing(self) -> list[str]:
+        """Paths of what every dataset has and the file lacks."""
+        return self._file.missing()
+
+
+def has_h5py() -> bool:
+    """Whether HDF5 files can be read here."""
+    with contextlib.suppress(ImportError):
+        import recorder.h5.embeddings.reading  # noqa: F401
+
+        return True
+    return False
+
+
+def embedding_file(path: Path) -> EmbeddingFile:
+    """Open a ``dataset.h5``.
+
+    Raises
+    ------
+    OptionError
+        There is no h5py.
+    """
+    if not has_h5py():
+        raise OptionError("HDF5 format requested but h5py is not installed. Install with: pip install h5py")
+    from recorder.h5.embeddings.reading import EmbeddingFile
+
+    return EmbeddingFile(path)
+
+
+def open_source(folder: Path, storage_format: str) -> Source:
+    """The files of a folder in one format.
+
+    Raises
+    ------
+    ReadError
+        There are none.
+    """
+    return PtSource(folder) if storage_format == PT else Hdf5Source(folder)
