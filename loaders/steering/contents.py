@@ -90,13 +90,23 @@ class Contents:
         tensor = self.tensors[stem]
         if isinstance(tensor, StoredRows):
             found = tensor.take(rows.numpy())
-        else:
+        elif self.residency is None:
             found = tensor.index_select(0, rows)
-            if self.residency is not None:
-                self.residency.looked_at(len(rows), found.nbytes)
+        else:
+            found = self._looked_up(tensor, rows, self.residency)
         if self.mapped and found.is_floating_point() and not bool(found.isfinite().all()):
             wrong = rows[~found.isfinite().reshape(len(rows), -1).all(1)][0].item()
             raise DamagedError(f"{self.folder}: {stem} has NaN or infinite values in row {wrong}")
+        return found
+
+    @staticmethod
+    def _looked_up(tensor: torch.Tensor, rows: torch.Tensor, residency: Residency) -> torch.Tensor:
+        found = torch.empty((len(rows), *tensor.shape[1:]), dtype=tensor.dtype)
+        for start in range(0, len(rows), residency.step):
+            part = rows[start : start + residency.step]
+            into = found[start : start + residency.step]
+            torch.index_select(tensor, 0, part, out=into)
+            residency.looked_at(len(part), into.nbytes)
         return found
 
     def reload_negatives(self, storage_format: str) -> None:

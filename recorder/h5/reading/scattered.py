@@ -30,6 +30,8 @@ from recorder.h5.untrusted import OpenUntrusted, open_untrusted
 PARALLEL_BYTES = 1 << 20
 """Reads of fewer decoded bytes than this are not worth threads of their own."""
 _NOWHERE = -1
+_SLOTS, _CACHED = 31, 1 << 20
+"""Places in HDF5's own cache of chunks, and its bytes."""
 
 Job = tuple[tuple[int, ...], NDArray[np.intp]]
 """A chunk's place in the grid of chunks, and the places in the list of rows that it serves."""
@@ -138,10 +140,15 @@ class _OpenRows:
             raise
 
     def _look(self, path: Path, name: str) -> None:
-        found = self._file.get(name)
-        if not isinstance(found, h5py.Dataset) or not found.shape:
+        if self._file.get(name, getclass=True) is not h5py.Dataset:
             raise DamagedError(f"there is no dataset {name!r} of rows")
-        self._dataset = stored = StoredDataset(found.id, found.name)
+        # HDF5 keeps 8 MiB of chunks for each dataset, of which rows from anywhere hardly find one again.
+        access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+        access.set_chunk_cache(_SLOTS, _CACHED, 1.0)
+        found = h5py.h5d.open(self._file.id, name.encode(), access)
+        self._dataset = stored = StoredDataset(found, name)
+        if not stored.shape:
+            raise DamagedError(f"there is no dataset {name!r} of rows")
         self.shape: tuple[int, ...] = stored.shape
         self.dtype: np.dtype[Any] = stored.dtype
         self.name = stored.name
@@ -152,7 +159,7 @@ class _OpenRows:
         self._layout: ChunkLayout | None = None
         self._chunk = stored.chunks
         if stored.chunks is None:
-            self._start = found.id.get_offset()
+            self._start = found.get_offset()
             if self._start is None:
                 self._descriptor = -1
             return
@@ -163,7 +170,7 @@ class _OpenRows:
             # A filter that only HDF5 has.
             self._descriptor = -1
         if self._descriptor >= 0:
-            self._list_chunks(found.id, stored.chunks)
+            self._list_chunks(found, stored.chunks)
 
     def _list_chunks(self, identifier: Any, chunk: tuple[int, ...]) -> None:
         grid = tuple(-(-n // c) for n, c in zip(self.shape, chunk, strict=True))
