@@ -133,8 +133,12 @@ class Contents:
     @property
     def nbytes(self) -> int:
         """Bytes of tensors that are in memory."""
-        held = [] if self.mapped else list(_whole(self.tensors).values())
-        return sum(tensor.nbytes for tensor in (*held, *self.splits.values()))
+        return sum(tensor.nbytes for tensor in (*self._held().values(), *self.splits.values()))
+
+    def _held(self) -> dict[str, torch.Tensor]:
+        """Tensors that are in memory."""
+        mapped = {} if self.residency is None else self.residency.mapped
+        return {stem: tensor for stem, tensor in _whole(self.tensors).items() if id(tensor) not in mapped}
 
     def close(self) -> None:
         """Close files, for this process."""
@@ -158,17 +162,18 @@ class Contents:
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "users": 0}
         if self.mapped:
-            del state["tensors"], state["residency"]
+            state["tensors"] = self._held()
+            del state["residency"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if not self.mapped:
             return
-        self.tensors = {}
-        for origin in sorted(set(self.origins.values())):
+        left = [stem for stem in FIELDS if stem not in self.tensors]
+        for origin in sorted({self.origins[stem] for stem in left}):
             with open_source(self.folder, origin) as source:
-                for stem in (stem for stem in FIELDS if self.origins[stem] == origin):
+                for stem in (stem for stem in left if self.origins[stem] == origin):
                     self.tensors[stem] = source.tensor(stem, mapped=True)
                     if source.stamp(stem) != self.stamps[stem]:
                         what = f"{self.folder}: {source.label(stem)}"

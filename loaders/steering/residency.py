@@ -47,14 +47,19 @@ class Residency:
 
     Attributes
     ----------
+    mapped : dict of int to torch.Tensor
+        Those that are mapped from files, by ``id``.
     step : int
         So many rows may be looked at before what is resident is asked for.
     """
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
         # With the storages the maps stay, so that no address here is ever another's memory.
-        storages = [tensor.untyped_storage() for tensor in tensors]
-        self._mapped = [(each, each.data_ptr()) for each in storages if _is_of_a_file(*_pages(each))]
+        self.mapped = {
+            id(tensor): tensor for tensor in tensors if _is_of_a_file(*_pages(tensor.untyped_storage()))
+        }
+        storages = [tensor.untyped_storage() for tensor in self.mapped.values()]
+        self._mapped = [(storage, storage.data_ptr()) for storage in storages]
         self._most = max(LEAST, sum(storage.nbytes() for storage in storages) // PART)
         self.step = max(1, self._most // FOLIO)
         self._seen, self._before = 0, _resident()

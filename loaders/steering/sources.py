@@ -12,7 +12,7 @@ from loaders.steering import ptfiles
 from loaders.steering.keywords import KeywordLists
 from loaders.steering.rows import StoredRows
 from recorder.errors import DamagedError, OptionError, ReadError
-from recorder.format.embeddings import DATASET_FILE, FIELDS, split_stem, tensor_file
+from recorder.format.embeddings import DATASET_FILE, FIELDS, HARD_NEGATIVES, split_stem, tensor_file
 
 if TYPE_CHECKING:
     from recorder.h5.embeddings.reading import EmbeddingFile
@@ -84,7 +84,12 @@ class PtSource:
         return _stamp(self._folder / tensor_file(stem))
 
     def tensor(self, stem: str, *, mapped: bool) -> Rows:
-        """As :meth:`Source.tensor`."""
+        """As :meth:`Source.tensor`; negatives are never mapped.
+
+        Builders write them anew while a model is trained, into the same file: a map of it would change, and
+        reach behind its end.
+        """
+        mapped = mapped and stem not in HARD_NEGATIVES
         return ptfiles.load_tensor(self._folder / tensor_file(stem), mapped=mapped)
 
     def keyword_lists(self) -> KeywordLists:

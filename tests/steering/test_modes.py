@@ -167,7 +167,7 @@ def test_a_closed_dataset_says_so(dataset: Any) -> None:
         lambda: dataset.steering_probs,
         lambda: dataset.set_epoch(1),
         lambda: dataset.force_steering("zero"),
-        lambda: dataset.reload_negatives(),
+        dataset.reload_negatives,
     ]
     for call in calls:
         with pytest.raises(ClosedError, match="closed"):
@@ -227,9 +227,9 @@ def test_what_is_not_a_number_never_reaches_a_batch(tmp_path: Path) -> None:
     folder = write(tmp_path, values)
     with pytest.raises(DamagedError, match=r"source_embs.pt has NaN"):
         JASPERSteeringDataset(folder, "train")
-    with JASPERSteeringDataset(folder, "train", use_mmap=True) as dataset:
-        with pytest.raises(DamagedError, match="source_embs has NaN or infinite values in row 5"):
-            dataset.__getitems__(range(len(dataset)))
+    dataset = JASPERSteeringDataset(folder, "train", use_mmap=True)
+    with pytest.raises(DamagedError, match="source_embs has NaN or infinite values in row 5"):
+        dataset.__getitems__(range(len(dataset)))
 
 
 def test_a_mapped_file_that_was_replaced_is_noticed_elsewhere(tmp_path: Path) -> None:
