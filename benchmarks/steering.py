@@ -174,8 +174,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=60_000, help="pairs; 60,000 are 0.4 GB")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--samples", type=int, default=20_000, help="samples that are read in each way")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=10_000, help="samples that are read in each way")
     parser.add_argument("--scratch", help="folder for the files, which are deleted")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()

@@ -107,7 +107,7 @@ class EmbeddingFile:
         """
         dataset = self._needed(stem)
         offset = self._offset(dataset)
-        if offset is None or offset % dataset.dtype.itemsize:
+        if offset is None or offset % dataset.dtype.itemsize or not dataset.dtype.isnative:
             return None
         if self._mapping is None:
             # Private maps of files larger than the memory are refused unless nothing is set aside for them.
@@ -196,13 +196,13 @@ class EmbeddingFile:
         with damage(f"{self.path}: {dataset.name}"):
             offset = self._offset(dataset)
             if offset is None:
-                rows = read_rows(dataset, 0, dataset.shape[0])
-                # Neither is a copy where it need not be one.
-                return np.require(rows.astype(rows.dtype.newbyteorder("="), copy=False), None, ["C", "W"])
-            check_size(dataset, math.prod(dataset.shape) * dataset.dtype.itemsize)
-            out = np.empty(dataset.shape, dataset.dtype)
-            self._fill(out.reshape(-1).view(np.uint8).data, offset, dataset.name)
-            return out
+                out = read_rows(dataset, 0, dataset.shape[0])
+            else:
+                check_size(dataset, math.prod(dataset.shape) * dataset.dtype.itemsize)
+                out = np.empty(dataset.shape, dataset.dtype)
+                self._fill(out.reshape(-1).view(np.uint8).data, offset, dataset.name)
+            # Neither is a copy where it need not be one.
+            return np.require(out.astype(out.dtype.newbyteorder("="), copy=False), None, ["C", "W"])
 
     def _fill(self, view: memoryview, offset: int, name: str) -> None:
         descriptor, done = self._raw.raw.descriptor, 0
