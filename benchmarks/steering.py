@@ -143,11 +143,12 @@ def laid_out(folder: Path, way: str) -> Path:
     return place
 
 
-def ways(folder: Path, nbytes: int, repeats: int, samples: int) -> dict[str, Any]:
+def ways(folder: Path, nbytes: int, repeats: int, samples: int, wanted: list[str]) -> dict[str, Any]:
     """Opening, memory and samples a second in each way; the ways take turns."""
-    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS if way in wanted}
     for _ in tqdm(range(repeats), unit="round", disable=None):
-        for way, (storage, _, mapped) in WAYS.items():
+        for way, taken in runs.items():
+            storage, _, mapped = WAYS[way]
             place = laid_out(folder, way)
             spec = {
                 "folder": str(place),
@@ -156,7 +157,7 @@ def ways(folder: Path, nbytes: int, repeats: int, samples: int) -> dict[str, Any
                 "mmap": mapped,
                 "samples": samples,
             }
-            runs[way].append(json.loads(run_fresh("measure_steering.py", json.dumps(spec))))
+            taken.append(json.loads(run_fresh("measure_steering.py", json.dumps(spec))))
     found: dict[str, Any] = {}
     for way, all_of in runs.items():
         found[way] = {key: statistics.median(run[key] for run in all_of) for key in all_of[0]}
@@ -176,6 +177,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=60_000, help="pairs; 60,000 are 0.4 GB")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--samples", type=int, default=10_000, help="samples that are read in each way")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="with pt, for the ratios")
     parser.add_argument("--scratch", help="folder for the files, which are deleted")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -196,7 +198,9 @@ def main() -> None:
                 (folder / "tiny").mkdir()
                 build(folder / "tiny", 100, kind)
                 JASPERSteeringDataset.convert_pt_to_hdf5(folder / "tiny")
-                result["ways"] = ways(folder, nbytes, arguments.repeats, arguments.samples)
+                result["ways"] = ways(
+                    folder, nbytes, arguments.repeats, arguments.samples, ["pt", *arguments.ways]
+                )
                 for way, one in result["ways"].items():
                     print(
                         f"{way}: opens in {one['open_seconds']:.3f} s ({one['open_over_pt']:.2f} x pt), "

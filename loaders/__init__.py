@@ -1,7 +1,8 @@
-"""Reading recordings of flightrec and of the system it follows.
+"""Reading recordings of flightrec and of the system it follows, and datasets for training.
 
 ``ExperimentLoader(path)`` opens a recording's folder or file; ``quick_load(path)`` returns one
-episode as plain dicts. Reading needs nothing of the recorder's writing side.
+episode as plain dicts. Reading needs nothing of the recorder's writing side. Datasets for torch import it
+when they are asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from loaders.live import LiveExperiment, LiveStatus, Samples, Update
     from loaders.overview import describe
     from loaders.quick import quick_load
+    from loaders.steering import (
+        JASPERSteeringDataset,
+        create_loader,
+        set_epoch,
+        validate_dataset,
+        validate_first_batch,
+    )
     from loaders.stream import StreamData
     from loaders.summary import EpisodeSummary, EpisodeTable
     from recorder.errors import ClosedError, DamagedError, NotRunningError, ReadError
@@ -27,6 +35,7 @@ __all__ = [
     "EpisodeSummary",
     "EpisodeTable",
     "ExperimentLoader",
+    "JASPERSteeringDataset",
     "LiveExperiment",
     "LiveStatus",
     "NotRunningError",
@@ -35,8 +44,12 @@ __all__ = [
     "StreamAccount",
     "StreamData",
     "Update",
+    "create_loader",
     "describe",
     "quick_load",
+    "set_epoch",
+    "validate_dataset",
+    "validate_first_batch",
 ]
 
 _HOMES = {
@@ -46,6 +59,7 @@ _HOMES = {
     "EpisodeSummary": "loaders.summary",
     "EpisodeTable": "loaders.summary",
     "ExperimentLoader": "loaders.experiment",
+    "JASPERSteeringDataset": "loaders.steering",
     "LiveExperiment": "loaders.live",
     "LiveStatus": "loaders.live",
     "NotRunningError": "recorder.errors",
@@ -54,8 +68,12 @@ _HOMES = {
     "Update": "loaders.live",
     "StreamAccount": "loaders.accounts",
     "StreamData": "loaders.stream",
+    "create_loader": "loaders.steering",
     "describe": "loaders.overview",
     "quick_load": "loaders.quick",
+    "set_epoch": "loaders.steering",
+    "validate_dataset": "loaders.steering",
+    "validate_first_batch": "loaders.steering",
 }
 
 

@@ -155,7 +155,10 @@ class JASPERSteeringDataset(Dataset[Item]):
             As for one sample.
         """
         contents = self._opened()
-        wanted = np.asarray(indices, np.int64)
+        wanted = np.asarray(indices)
+        if wanted.size and wanted.dtype.kind not in "iu":
+            raise TypeError(f"numbers of samples are integers, got {wanted.dtype}")
+        wanted = wanted.astype(np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self._pairs)):
             wrong = wanted[(wanted < 0) | (wanted >= len(self._pairs))][0]
             raise NoItemError(f"Index {wrong} out of range [0, {len(self._pairs)})")

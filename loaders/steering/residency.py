@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,11 +63,14 @@ class Residency:
         self._mapped = [(storage, storage.data_ptr()) for storage in storages]
         self._most = max(LEAST, sum(storage.nbytes() for storage in storages) // PART)
         self.step = max(1, self._most // FOLIO)
-        self._seen, self._before = 0, _resident()
+        self._seen, self._before, self._pid = 0, _resident(), os.getpid()
         self._advise = _madvise()
 
     def looked_at(self, rows: int, nbytes: int) -> None:
         """Take note of so many rows of together so many bytes, anywhere in the tensors."""
+        if self._pid != os.getpid():
+            # After a fork most of what the parent has of its files is not resident here.
+            self.let_go()
         # Both: kernels with many processors count what is resident only roughly.
         self._seen += nbytes + rows * AROUND
         if self._seen > self._most or _resident() - self._before > self._most:
@@ -79,7 +83,7 @@ class Residency:
             if storage.data_ptr() == start:
                 first, end = _pages(storage)
                 self._advise(first, end - first, _DONT_NEED)
-        self._seen, self._before = 0, _resident()
+        self._seen, self._before, self._pid = 0, _resident(), os.getpid()
 
 
 def _resident() -> int:

@@ -63,8 +63,6 @@ class PtSource:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        if not ptfiles.is_there(folder):
-            raise ReadError(f"PT files not found in {folder}")
 
     def close(self) -> None:
         """Nothing is open."""
@@ -136,18 +134,12 @@ class Hdf5Source:
         if mapped:
             found = self._file.mapped(stem)
             if found is not None:
-                return self._as_tensor(stem, found)
+                return _as_tensor(self.label(stem), found)
             rows = self._file.rows(stem) if FIELDS[stem].large else None
             if rows is not None:
-                self._as_tensor(stem, rows.read([]))
+                _as_tensor(self.label(stem), rows.read([]))
                 return StoredRows(rows)
-        return self._as_tensor(stem, self._file.read(stem))
-
-    def _as_tensor(self, stem: str, array: Any) -> torch.Tensor:
-        try:
-            return torch.from_numpy(array)
-        except TypeError as error:
-            raise DamagedError(f"{self.label(stem)} has values of type {array.dtype}: {error}") from error
+        return _as_tensor(self.label(stem), self._file.read(stem))
 
     def keyword_lists(self) -> KeywordLists:
         """As :meth:`Source.keyword_lists`."""
@@ -157,11 +149,18 @@ class Hdf5Source:
         """As :meth:`Source.split`."""
         if name not in self._file.splits():
             return None
-        return torch.from_numpy(self._file.split(name))
+        return _as_tensor(f"{DATASET_FILE}: split {name}", self._file.split(name))
 
     def what_is_missing(self) -> list[str]:
         """Paths of what every dataset has and the file lacks."""
         return self._file.missing()
+
+
+def _as_tensor(label: str, array: Any) -> torch.Tensor:
+    try:
+        return torch.from_numpy(array)
+    except TypeError as error:
+        raise DamagedError(f"{label} has values of type {array.dtype}: {error}") from error
 
 
 def has_h5py() -> bool:
@@ -194,6 +193,6 @@ def open_source(folder: Path, storage_format: str) -> Source:
     Raises
     ------
     ReadError
-        There are none.
+        There is no ``dataset.h5``; ``.pt`` files are missed one by one.
     """
     return PtSource(folder) if storage_format == PT else Hdf5Source(folder)

@@ -199,6 +199,19 @@ def test_negatives_are_reloaded_from_what_is_newest(folder: Path) -> None:
                 aged(folder / "hard_negatives.pt", -60)
 
 
+def test_new_negatives_serve_a_dataset_without_other_pt_files(folder: Path) -> None:
+    fresh = (tensors()["hard_negatives"] + 1) % 20
+    for path in folder.glob("*.pt"):
+        path.unlink()
+    with JASPERSteeringDataset(folder, "train") as dataset:
+        dataset.reload_negatives()
+        for stem, value in (("hard_negatives", fresh), ("negative_tiers", tensors()["negative_tiers"])):
+            torch.save(value, folder / f"{stem}.pt")
+            aged(folder / f"{stem}.pt", 60)
+        dataset.reload_negatives()
+        assert torch.equal(dataset.hard_negatives, fresh)
+
+
 def test_older_files_are_read_with_what_they_lack(tmp_path: Path) -> None:
     shutil.copytree(REFERENCE / "dataset", tmp_path / "old")
     for path in (tmp_path / "old").glob("*.pt"):

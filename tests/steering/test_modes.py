@@ -138,6 +138,8 @@ def test_numbers_that_there_are_not_are_refused(dataset: Any) -> None:
             dataset[wrong]
     with pytest.raises(TypeError):
         dataset[0:2]
+    with pytest.raises(TypeError, match="integers, got float64"):
+        dataset.__getitems__([0.5])
     for wrong_epoch in (-1, 1.5, True):
         with pytest.raises(OptionError, match="epoch"):
             dataset.set_epoch(wrong_epoch)
