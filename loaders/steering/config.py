@@ -71,6 +71,8 @@ class Settings:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise ReadError(f"Config file not found: {path}") from None
+        except UnicodeDecodeError as error:
+            raise ReadError(f"{path} is no JSON: {error}") from error
         return cls.of(text, str(path))
 
     @classmethod

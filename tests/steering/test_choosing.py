@@ -158,6 +158,8 @@ def test_probabilities_that_do_not_sum_to_one_are_refused(tmp_path: Path) -> Non
     )
     (tmp_path / "config.json").write_text("{")
     refused(ValueError, "is no JSON", tmp_path, "train")
+    (tmp_path / "config.json").write_bytes(b"\xff")
+    refused(ReadError, "is no JSON", tmp_path, "train")
     (tmp_path / "config.json").write_text("[]")
     refused(ValueError, "expected an object, got list", tmp_path, "train")
 

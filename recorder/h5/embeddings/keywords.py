@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5s
+from h5py import h5d, h5l, h5s
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -69,7 +69,7 @@ def _one_by_one(group: Any) -> Lists:
 
 def _list(group: Any, number: int, count: int) -> NDArray[Any]:
     name = str(number).encode()
-    if not group.id.links.exists(name) or group.id.links.get_info(name).type != 0:
+    if not group.id.links.exists(name) or group.id.links.get_info(name).type != h5l.TYPE_HARD:
         raise DamagedError(f"there is no list {number} among {count:,}")
     found = StoredDataset(h5d.open(group.id, name), f"{group.name}/{number}")
     if len(found.shape) != 1 or found.dtype.kind != "i":
