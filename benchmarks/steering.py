@@ -166,6 +166,7 @@ def ways(folder: Path, nbytes: int, repeats: int, samples: int, wanted: list[str
             found[way][f"{key}_share"] = found[way][key] / nbytes
     for one in found.values():
         one["open_over_pt"] = one["open_seconds"] / found["pt"]["open_seconds"]
+        one["open_processor_over_pt"] = one["open_processor"] / found["pt"]["open_processor"]
     return found
 
 
@@ -203,7 +204,8 @@ def main() -> None:
                 )
                 for way, one in result["ways"].items():
                     print(
-                        f"{way}: opens in {one['open_seconds']:.3f} s ({one['open_over_pt']:.2f} x pt), "
+                        f"{way}: opens in {one['open_seconds']:.3f} s ({one['open_over_pt']:.2f} x pt, "
+                        f"of processor time {one['open_processor_over_pt']:.2f} x), "
                         f"resident {one['resident_epoch_share']:.1%}, {one['samples_per_s']:,.0f} samples/s"
                     )
         finally:

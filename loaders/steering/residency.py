@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-PART = 25
+PART = 40
 """One part in so many of the mapped bytes may be resident, or ``LEAST`` bytes."""
 LEAST = 4 << 20
 AROUND = 1 << 16
