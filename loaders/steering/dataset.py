@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import operator
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,23 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from loaders.steering.choosing import choose, choose_negatives
-from loaders.steering.config import MAPPED_FROM, VARIANTS, Settings
-from loaders.steering.contents import Contents, no_split
+from loaders.steering.choosing import choose_negatives
+from loaders.steering.config import VARIANTS
+from loaders.steering.contents import Contents
 from loaders.steering.drawing import draw
 from loaders.steering.items import Item, Items, gather
+from loaders.steering.opening import Folder, device_of, open_contents
+from loaders.steering.state import State
 from loaders.steering.to_hdf5 import convert_pt_to_hdf5
 from loaders.steering.to_pt import convert_hdf5_to_pt
-from recorder.errors import ClosedError, EmptySplitError, NoItemError, OptionError, ReadError
+from recorder.errors import ClosedError, EmptySplitError, NoItemError, OptionError
 from recorder.format.embeddings import CENTROIDS, FIELDS, KEYWORD_LISTS, KEYWORDS, QUESTIONS, SOURCES, SPLITS
 
 logger = logging.getLogger("loaders.steering")
 
-Folder = str | os.PathLike[str]
-
 _MB = 1 << 20
-_FREE = -1
-"""In the shared state: no kind of steering is forced."""
+_COUNTED = (QUESTIONS, SOURCES, KEYWORDS, CENTROIDS)
 
 
 class JASPERSteeringDataset(Dataset[Item]):
@@ -99,8 +95,8 @@ class JASPERSteeringDataset(Dataset[Item]):
         storage_format: str = "auto",
         use_mmap: bool | None = None,
     ) -> None:
-        opened = _open(dataset_dir, [split], device, storage_format, use_mmap)
-        self._begin(opened, split, epoch, _device(device))
+        opened = open_contents(dataset_dir, [split], device, storage_format, use_mmap)
+        self._begin(opened, split, epoch, device_of(device))
 
     def _begin(self, contents: Contents, split: str, epoch: int, device: torch.device) -> None:
         pairs = contents.splits[split]
@@ -114,12 +110,11 @@ class JASPERSteeringDataset(Dataset[Item]):
         self.embedding_dim, self.n_neg = contents.settings.dimension, contents.settings.negatives
         self._pairs: NDArray[np.int64] = pairs.numpy().astype(np.int64)
         self.split_indices = pairs if contents.mapped else pairs.to(device)
-        self._state = _shared(_checked(epoch))
+        self._state = State(epoch)
         self._drawn: tuple[int, NDArray[np.int64]] | None = None
-        counts = {name: len(contents.tensors[_embeddings(name)]) for name in (QUESTIONS, SOURCES)}
-        counts |= {name: len(contents.tensors[_embeddings(name)]) for name in (KEYWORDS, CENTROIDS)}
+        counts = [f"{len(contents.tensors[_embeddings(name)])} {name}" for name in _COUNTED]
         logger.info("Split size: %d", len(pairs))
-        logger.info("Loaded embeddings: %s", ", ".join(f"{n} {name}" for name, n in counts.items()))
+        logger.info("Loaded embeddings: %s", ", ".join(counts))
         logger.info(
             "Dataset initialized: %d samples, embedding_dim=%d, n_neg=%d, device=%s, memory=%.1f MB",
             len(pairs),
@@ -176,7 +171,7 @@ class JASPERSteeringDataset(Dataset[Item]):
     @property
     def current_epoch(self) -> int:
         """The epoch that was set last."""
-        return int(self._state[0])
+        return self._state.epoch
 
     @property
     def steering_probs(self) -> dict[str, float]:
@@ -193,7 +188,7 @@ class JASPERSteeringDataset(Dataset[Item]):
         ClosedError
         """
         self._opened()
-        self._state[0] = _checked(epoch)
+        self._state.epoch = epoch
         probabilities = ", ".join(f"{name}={share:.2f}" for name, share in self.steering_probs.items())
         logger.info("Set epoch %d, steering probs: %s", epoch, probabilities)
 
@@ -209,7 +204,7 @@ class JASPERSteeringDataset(Dataset[Item]):
         self._opened()
         if variant is not None and variant not in VARIANTS:
             raise OptionError(f"variant must be None or one of {VARIANTS}, got {variant!r}")
-        self._state[1] = _FREE if variant is None else VARIANTS.index(variant)
+        self._state.forced = None if variant is None else VARIANTS.index(variant)
         logger.info("Forced steering variant: %s", variant)
 
     def reload_negatives(self) -> None:
@@ -261,8 +256,8 @@ class JASPERSteeringDataset(Dataset[Item]):
 
     def _variants(self) -> NDArray[np.int64]:
         """The kind of steering of every sample."""
-        epoch, forced = self._state.tolist()
-        if forced != _FREE:
+        epoch, forced = self._state.epoch, self._state.forced
+        if forced is not None:
             return np.full(len(self._pairs), forced, np.int64)
         if self._drawn is None or self._drawn[0] != epoch:
             probabilities = self._opened().settings.steering(epoch)
@@ -278,11 +273,11 @@ class JASPERSteeringDataset(Dataset[Item]):
         use_mmap: bool | None = None,
     ) -> dict[str, JASPERSteeringDataset]:
         """The datasets of all splits by name, which share their tensors; arguments as the constructor's."""
-        contents = _open(dataset_dir, SPLITS, device, storage_format, use_mmap)
+        contents = open_contents(dataset_dir, SPLITS, device, storage_format, use_mmap)
         found = {}
         for split in SPLITS:
             found[split] = made = JASPERSteeringDataset.__new__(JASPERSteeringDataset)
-            made._begin(contents, split, epoch, _device(device))
+            made._begin(contents, split, epoch, device_of(device))
         return found
 
     @staticmethod
@@ -294,52 +289,6 @@ class JASPERSteeringDataset(Dataset[Item]):
     def convert_hdf5_to_pt(dataset_dir: Folder) -> None:
         """See :func:`loaders.steering.to_pt.convert_hdf5_to_pt`."""
         convert_hdf5_to_pt(dataset_dir)
-
-
-def _open(
-    dataset_dir: Folder,
-    splits: Sequence[str],
-    device: torch.device | None,
-    storage_format: str,
-    use_mmap: bool | None,
-) -> Contents:
-    """Look for everything in the documented order, and load it."""
-    folder, where = Path(dataset_dir), _device(device)
-    if use_mmap not in (None, True, False):
-        raise OptionError(f"use_mmap must be None, True or False, got {use_mmap!r}")
-    if not folder.is_dir():
-        raise ReadError(f"Dataset directory not found: {folder}")
-    settings = Settings.read(folder)
-    found = choose(folder, storage_format, [split for split in splits if split in SPLITS])
-    for split in splits:
-        if split not in SPLITS:
-            raise no_split(folder, split)
-    mapped = use_mmap
-    if mapped is None:
-        mapped = where.type == "cpu" and settings.estimated_bytes() > MAPPED_FROM
-    if mapped and where.type != "cpu":
-        logger.warning("use_mmap=True: tensors stay in their files, and samples are moved to %s", where)
-    for split in splits:
-        logger.info("Loading %s split from %s", split, folder)
-    return Contents(folder, found, settings, splits, mapped=bool(mapped), device=where)
-
-
-def _device(device: torch.device | None) -> torch.device:
-    return torch.device("cpu" if device is None else device)
-
-
-def _checked(epoch: int) -> int:
-    if not isinstance(epoch, int | np.integer) or isinstance(epoch, bool) or epoch < 0:
-        raise OptionError(f"epoch must be an integer from 0 on, got {epoch!r}")
-    return int(epoch)
-
-
-def _shared(epoch: int) -> torch.Tensor:
-    """Epoch and forced kind of steering, where workers see them change."""
-    state = torch.tensor([epoch, _FREE])
-    with contextlib.suppress(RuntimeError, OSError):  # without shared memory, workers begin with a copy
-        state.share_memory_()  # type: ignore[no-untyped-call]
-    return state
 
 
 def _embeddings(name: str) -> str:

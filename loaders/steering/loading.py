@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from loaders.steering.checking import DISTANCE_ROUNDING
-from loaders.steering.dataset import Folder, JASPERSteeringDataset
+from loaders.steering.dataset import JASPERSteeringDataset
 from loaders.steering.items import ITEM, collate
+from loaders.steering.opening import Folder
 from recorder.errors import BatchError
 
 logger = logging.getLogger("loaders.steering")
