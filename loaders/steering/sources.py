@@ -6,7 +6,9 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from loaders.steering import ptfiles
 from loaders.steering.keywords import KeywordLists
@@ -139,7 +141,7 @@ class Hdf5Source:
             if rows is not None:
                 _as_tensor(self.label(stem), rows.read([]))
                 return StoredRows(rows)
-        return _as_tensor(self.label(stem), self._file.read(stem))
+        return _as_tensor(self.label(stem), self._file.read(stem, _empty))
 
     def keyword_lists(self) -> KeywordLists:
         """As :meth:`Source.keyword_lists`."""
@@ -154,6 +156,16 @@ class Hdf5Source:
     def what_is_missing(self) -> list[str]:
         """Paths of what every dataset has and the file lacks."""
         return self._file.missing()
+
+
+def _empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An array in memory that torch took, as it does for ``.pt`` files."""
+    try:
+        kind = torch.from_numpy(np.empty(0, dtype)).dtype
+    except TypeError:  # refused as soon as it is a tensor
+        return np.empty(shape, dtype)
+    array: NDArray[Any] = torch.empty(shape, dtype=kind).numpy()
+    return array
 
 
 def _as_tensor(label: str, array: Any) -> torch.Tensor:

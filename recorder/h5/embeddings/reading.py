@@ -6,7 +6,7 @@ import math
 import mmap
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +29,8 @@ from recorder.h5.reading.guard import child_dataset, child_group, damage
 from recorder.h5.reading.rows import read_rows
 from recorder.h5.reading.scattered import RowFile
 from recorder.h5.untrusted import OpenUntrusted, open_untrusted
+
+Empty = Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
 
 _MOST_CONFIG = 16 << 20
 _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
@@ -84,15 +86,35 @@ class EmbeddingFile:
         """Where a field stands in the file; where it is written if it stands nowhere."""
         return next((p for p in FIELDS[stem].paths if self._dataset(p) is not None), FIELDS[stem].path)
 
-    def read(self, stem: str) -> NDArray[Any]:
+    def read(self, stem: str, empty: Empty = np.empty) -> NDArray[Any]:
         """All rows of a field as a fresh, writable array in the machine's own byte order.
+
+        Parameters
+        ----------
+        stem : str
+        empty : callable
+            Makes the array that is filled, from its shape and dtype. NumPy asks for huge pages, which a
+            virtual machine may take four times as long to give as the others.
 
         Raises
         ------
         DamagedError
             It is not there, or its bytes do not say what they must.
         """
-        return self._read(self._needed(stem))
+        dataset = self._needed(stem)
+        if not dataset.dtype.isnative or 0 in dataset.shape:
+            return self._read(dataset)
+        with damage(f"{self.path}: {dataset.name}"):
+            check_size(dataset, math.prod(dataset.shape) * dataset.dtype.itemsize)
+            offset, out = self._offset(dataset), empty(dataset.shape, dataset.dtype)
+            if offset is not None:
+                self._fill(out.reshape(-1).view(np.uint8).data, offset, dataset.name)
+                return out
+        rows = RowFile(self.path, dataset.name)
+        try:
+            return rows.read(np.arange(len(rows)), out)
+        finally:
+            rows.close()
 
     def mapped(self, stem: str) -> NDArray[Any] | None:
         """All rows of a field where they stand in the file: read as they are looked at.
