@@ -170,6 +170,28 @@ def ways(folder: Path, nbytes: int, repeats: int, samples: int, wanted: list[str
     return found
 
 
+def draw(found: dict[str, Any], path: Path) -> None:
+    """A picture of memory and of opening, with the bounds that were asked for."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (memory, opening) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
+    names = list(found)
+    memory.barh(names, [100 * found[way]["peak_epoch_share"] for way in names])
+    memory.axvline(10, color="k", linewidth=0.8, linestyle=":")
+    memory.set_xlabel("peak of resident memory while reading, % of the data")
+    opening.barh(names, [found[way]["open_processor_over_pt"] for way in names])
+    opening.axvline(1.5, color="k", linewidth=0.8, linestyle=":")
+    opening.set_xlabel("processor time to open, times that of pt")
+    memory.invert_yaxis()
+    for axes in (memory, opening):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def main() -> None:
     """Parse, measure, print, save."""
     parser = argparse.ArgumentParser(
@@ -211,6 +233,7 @@ def main() -> None:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     print(f"saved {save('steering', result, arguments.output)}")
+    draw(result["ways"], arguments.output / "steering.png")
 
 
 if __name__ == "__main__":

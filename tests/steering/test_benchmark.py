@@ -16,6 +16,7 @@ def test_steering(tmp_path: Path) -> None:
     arguments = ("--pairs", "300", "--repeats", "1", "--samples", "64", "--ways", "pt")
     out = run("steering.py", *arguments, "--output", str(tmp_path), "--scratch", str(tmp_path))
     assert "opens in" in out
+    assert (tmp_path / "steering.png").stat().st_size > 5_000
     found: Any = saved(tmp_path, "steering")
     assert found["ways"]["pt"]["open_over_pt"] == 1
     assert found["sizes"]["from float16"]["hdf5, gzip"]["smaller"] > 0.3
