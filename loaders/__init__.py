@@ -1,7 +1,8 @@
-"""Reading recordings of flightrec and of the system it follows.
+"""Reading recordings of flightrec and of the system it follows, and datasets for training.
 
 ``ExperimentLoader(path)`` opens a recording's folder or file; ``quick_load(path)`` returns one
-episode as plain dicts. Reading needs nothing of the recorder's writing side.
+episode as plain dicts. Reading needs nothing of the recorder's writing side. Datasets for torch import it
+when they are asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from loaders.live import LiveExperiment, LiveStatus, Samples, Update
     from loaders.overview import describe
     from loaders.quick import quick_load
+    from loaders.steering import (
+        JASPERSteeringDataset,
+        create_loader,
+        set_epoch,
+        validate_dataset,
+        validate_first_batch,
+    )
     from loaders.stream import StreamData
     from loaders.summary import EpisodeSummary, EpisodeTable
     from loaders.windows import (
@@ -65,6 +73,7 @@ __all__ = [
     "ExperimentCollection",
     "ExperimentLoader",
     "HDF5SubjectPairDataset",
+    "JASPERSteeringDataset",
     "LiveExperiment",
     "LiveStatus",
     "NoiseInjection",
@@ -87,6 +96,7 @@ __all__ = [
     "compute_pos_weight",
     "create_hdf5_cache",
     "create_hdf5_from_pt_cache",
+    "create_loader",
     "describe",
     "episode_sources",
     "extract_patient_id",
@@ -94,8 +104,11 @@ __all__ = [
     "parse_tusz_csv",
     "quick_load",
     "scan_existing_cache",
+    "set_epoch",
     "start_dataset",
     "start_training",
+    "validate_dataset",
+    "validate_first_batch",
     "validate_manifest",
     "validate_patient_disjointness",
 ]
@@ -123,6 +136,7 @@ _HOMES = {
     "EpisodeTable": "loaders.summary",
     "ExperimentCollection": "loaders.collection",
     "ExperimentLoader": "loaders.experiment",
+    "JASPERSteeringDataset": "loaders.steering",
     "LiveExperiment": "loaders.live",
     "LiveStatus": "loaders.live",
     "NotRunningError": "recorder.errors",
@@ -132,6 +146,7 @@ _HOMES = {
     "Update": "loaders.live",
     "StreamAccount": "loaders.accounts",
     "StreamData": "loaders.stream",
+    "create_loader": "loaders.steering",
     "describe": "loaders.overview",
     "quick_load": "loaders.quick",
     "CacheReport": "loaders.windows",
@@ -146,6 +161,9 @@ _HOMES = {
     "create_hdf5_cache": "loaders.windows",
     "create_hdf5_from_pt_cache": "loaders.windows",
     "episode_sources": "loaders.windows",
+    "set_epoch": "loaders.steering",
+    "validate_dataset": "loaders.steering",
+    "validate_first_batch": "loaders.steering",
 }
 
 

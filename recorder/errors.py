@@ -30,11 +30,15 @@
     │   ├── MissingAnnotationError (FileNotFoundError)  a recording has no file of seizures
     │   ├── CacheMissingError (RuntimeError)  a window's file is gone, and is not to be computed again
     │   ├── NoSeizuresError                 windows of a kind that a balanced selection needs are not there
+    │   ├── MissingFileError (FileNotFoundError)  a file, or a folder, that a dataset consists of
+    │   ├── EmptySplitError (RuntimeError)  a part of a dataset without any sample
     │   └── RepairError                     a killed recording could not be brought back
     ├── MissingExtraError (ImportError)     a package is missing that an extra installs
     ├── CacheBuildError (RuntimeError, ValueError)  files of a cache of windows could not be made
     ├── PatientLeakageError (ValueError)    two splits have patients in common
     ├── NoTrainingDataError (SystemExit)    a training has no windows, or none with a seizure
+    ├── NoItemError (IndexError)            a dataset has no sample of this number
+    ├── BatchError (AssertionError)         a batch is not what a training loop may be given
     └── HDF5StorageError                    a store of network states could not do what it was asked to
         ├── StorageInputError (InputError)  a value for a store; nothing of it was stored
         └── StorageLockedError (OSError)    others use the store's file for too long
@@ -173,6 +177,14 @@ class DamagedError(ReadError):
     """Stored bytes do not say what they must."""
 
 
+class MissingFileError(ReadError, FileNotFoundError):
+    """A file, or a folder, that a dataset consists of is not there."""
+
+
+class EmptySplitError(ReadError, RuntimeError):
+    """A part of a dataset has no sample."""
+
+
 class RepairError(ReadError):
     """A killed recording could not be brought back; nothing was changed."""
 
@@ -228,6 +240,14 @@ class NoTrainingDataError(FlightrecError, SystemExit):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.code = 1
+
+
+class NoItemError(FlightrecError, IndexError):
+    """A dataset has no sample of this number."""
+
+
+class BatchError(FlightrecError, AssertionError):
+    """A batch is not what a training loop may be given."""
 
 
 class HDF5StorageError(FlightrecError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from importlib.resources import files
 
+import pytest
+
 import loaders
 import recorder
 from recorder import errors
@@ -87,6 +89,13 @@ LOADERS = {
     "describe",
     "quick_load",
 }
+FOR_TORCH = {  # which imports it when one of them is asked for
+    "JASPERSteeringDataset",
+    "create_loader",
+    "set_epoch",
+    "validate_dataset",
+    "validate_first_batch",
+}
 CONSTRUCTOR = {  # the documented arguments, in their order, with their defaults
     "experiment_name": inspect.Parameter.empty,
     "output_base_dir": "experiments",
@@ -105,8 +114,13 @@ def test_recorder_offers_these_names_and_no_others() -> None:
 
 
 def test_loaders_offers_these_names_and_no_others() -> None:
-    assert set(loaders.__all__) == LOADERS
-    assert all(hasattr(loaders, name) for name in loaders.__all__)
+    assert set(loaders.__all__) == LOADERS | FOR_TORCH
+    assert all(hasattr(loaders, name) for name in LOADERS)
+
+
+def test_loaders_offers_datasets_where_torch_is() -> None:
+    pytest.importorskip("torch")
+    assert all(hasattr(loaders, name) for name in FOR_TORCH)
 
 
 def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:

@@ -37,7 +37,7 @@ class Chance:
             raise OptionError(f"seed must be None or a whole number of at least 0, got {seed!r}")
         self.seed = None if seed is None else int(seed)
         # In shared memory: workers that live on see the epoch that is set in their parent.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self._own: np.random.Generator | None = None
         self._pid = -1
 

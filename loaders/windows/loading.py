@@ -89,5 +89,5 @@ def _convert(stored: NDArray[Any], out: NDArray[np.float32]) -> None:
     if not stored.dtype.isnative:
         stored = stored.astype(stored.dtype.newbyteorder("="))
     source, target = torch.from_numpy(stored).view(-1), torch.from_numpy(out).view(-1)
-    for given, made in zip(source.split(_PIECE), target.split(_PIECE), strict=True):
+    for given, made in zip(source.split(_PIECE), target.split(_PIECE), strict=True):  # type: ignore[no-untyped-call]
         made.copy_(given)

@@ -65,6 +65,14 @@ def test_rows_may_be_told_of_before(path: Path, name: str) -> None:
     RowFile(path, "holes").expect([0, 7])
 
 
+@pytest.mark.parametrize("name", [*LAYOUTS, "big-endian"])
+def test_rows_that_follow_each_other_are_those_of_h5py(path: Path, name: str) -> None:
+    rows = RowFile(path, name)
+    for wanted in (range(11), range(3, 9), [*range(2, 7), 1, *range(4, 8)]):
+        np.testing.assert_array_equal(rows.read(wanted), DATA[list(wanted)])
+    rows.close()
+
+
 def test_one_axis_and_no_rows(path: Path) -> None:
     assert RowFile(path, "numbers").read([49, 0, 49]).tolist() == [49, 0, 49]
     assert RowFile(path, "nothing").read([]).shape == (0, 3)
@@ -118,6 +126,12 @@ def test_pickles_open_the_file_anew_and_notice_another_one(path: Path, tmp_path:
     place.unlink()
     with h5py.File(place, "w") as file:
         file["rows"] = np.zeros((11, 7))
+    with pytest.raises(ReadError, match="another file"):
+        pickle.loads(there).read([2])
+    place.unlink()
+    # Of the same layout, but not the same.
+    with h5py.File(place, "w", libver=("v110", "v110")) as file:
+        file.create_dataset("rows", data=DATA + 1, chunks=(1, 7, 5))
     with pytest.raises(ReadError, match="another file"):
         pickle.loads(there).read([2])
 

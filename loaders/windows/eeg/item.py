@@ -11,9 +11,10 @@ from recorder.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import torch
-    from torch.utils.data import Dataset as ItemDataset
+    from torch.utils.data import Dataset
 
     Item = tuple[torch.Tensor, torch.Tensor]
+    ItemDataset = Dataset[Item]
 else:
     Item = tuple
     try:

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from recorder.h5.untrusted import OpenUntrusted, open_untrusted
 PARALLEL_BYTES = 1 << 20
 """Reads of fewer decoded bytes than this are not worth threads of their own."""
 _NOWHERE = -1
+_SLOTS, _CACHED = 31, 1 << 20
+"""Places in HDF5's own cache of chunks, and its bytes."""
 
 Job = tuple[tuple[int, ...], NDArray[np.intp]]
 """A chunk's place in the grid of chunks, and the places in the list of rows that it serves."""
@@ -63,7 +65,7 @@ class RowFile:
         self.path, self.dataset = Path(path), dataset
         self._opened = PerProcess(functools.partial(_OpenRows, self.path, dataset))
         opened = self._opened.get()
-        self.shape, self.dtype = opened.shape, opened.dtype
+        self.shape, self.dtype, self._identity = opened.shape, opened.dtype, opened.identity
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -99,9 +101,9 @@ class RowFile:
         elif out.shape != shape or out.dtype != self.dtype or not out.flags.c_contiguous:
             raise ValueError(f"out must be C-contiguous {self.dtype} {shape}, got {out.dtype} {out.shape}")
         opened = self._opened.get()
-        if opened.shape[1:] != self.shape[1:] or opened.dtype != self.dtype:
+        if opened.identity != self._identity:
             raise ReadError(
-                f"{self.path} is another file than the one that was opened: {self.dataset} differs"
+                f"{self.path} is another file than the one that was opened: {self.dataset} may differ"
             )
         if out.size:
             opened.read(wanted, out)
@@ -122,7 +124,13 @@ class RowFile:
 
 
 class _OpenRows:
-    """An open file, and where the chunks of the dataset lie in it."""
+    """An open file, and where the chunks of the dataset lie in it.
+
+    Attributes
+    ----------
+    identity : tuple
+        What tells this file, and what stands in it, from another one at the same path.
+    """
 
     def __init__(self, path: Path, dataset: str) -> None:
         try:
@@ -135,25 +143,32 @@ class _OpenRows:
             raise DamagedError(f"{path} is no HDF5 file, or is damaged: {error}") from error
         try:
             with damage(f"{path}: {dataset}"):
-                self._look(dataset)
+                self._look(path, dataset)
         except BaseException:
             self._file.close()
             raise
 
-    def _look(self, name: str) -> None:
-        found = self._file.get(name)
-        if not isinstance(found, h5py.Dataset) or not found.shape:
+    def _look(self, path: Path, name: str) -> None:
+        if self._file.get(name, getclass=True) is not h5py.Dataset:
             raise DamagedError(f"there is no dataset {name!r} of rows")
-        self._dataset = stored = StoredDataset(found.id, found.name)
+        # HDF5 keeps 8 MiB of chunks for each dataset, of which rows from anywhere hardly find one again.
+        access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+        access.set_chunk_cache(_SLOTS, _CACHED, 1.0)
+        found = h5py.h5d.open(self._file.id, name.encode(), access)
+        self._dataset = stored = StoredDataset(found, name)
+        if not stored.shape:
+            raise DamagedError(f"there is no dataset {name!r} of rows")
         self.shape: tuple[int, ...] = stored.shape
         self.dtype: np.dtype[Any] = stored.dtype
         self.name = stored.name
         raw = self._file.raw if isinstance(self._file, OpenUntrusted) else None
         self._descriptor = -1 if raw is None or not stored.plain else raw.descriptor
+        found_as = path.stat() if raw is None else os.fstat(raw.descriptor)
+        self.identity = (found_as.st_size, found_as.st_mtime_ns, self.shape, self.dtype)
         self._layout: ChunkLayout | None = None
         self._chunk = stored.chunks
         if stored.chunks is None:
-            self._start = found.id.get_offset()
+            self._start = found.get_offset()
             if self._start is None:
                 self._descriptor = -1
             return
@@ -164,7 +179,7 @@ class _OpenRows:
             # A filter that only HDF5 has.
             self._descriptor = -1
         if self._descriptor >= 0:
-            self._list_chunks(found.id, stored.chunks)
+            self._list_chunks(found, stored.chunks)
 
     def _list_chunks(self, identifier: Any, chunk: tuple[int, ...]) -> None:
         grid = tuple(-(-n // c) for n, c in zip(self.shape, chunk, strict=True))
@@ -219,9 +234,7 @@ class _OpenRows:
 
     def _contiguous(self, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
         size = math.prod(self.shape[1:]) * self.dtype.itemsize
-        # Consecutive rows are one read.
-        cuts = np.flatnonzero(np.diff(rows) != 1) + 1
-        for first, last in itertools.pairwise([0, *cuts.tolist(), len(rows)]):
+        for first, last in _runs(rows):
             self._fill(self._start + int(rows[first]) * size, out[first:last], rows[first])
 
     def _whole_rows(self, rows: NDArray[np.intp], out: NDArray[Any], chunk_rows: int) -> None:
@@ -270,7 +283,9 @@ class _OpenRows:
             for p, c, n in zip(place[1:], self._chunk[1:], self.shape[1:], strict=True)
         )
         lines = rows[wanted] - place[0] * self._chunk[0]
-        alone = len(wanted) == 1 and self._chunk[1:] == self.shape[1:]
+        # Whole rows that stand in a row, here and there, are one copy.
+        run = self._chunk[1:] == self.shape[1:] and _consecutive(lines) and _consecutive(wanted)
+        target = out[int(wanted[0]) : int(wanted[0]) + len(wanted)] if run else out
         if self._layout is None:
             self._unfiltered(offset, rows[wanted], lines, wanted, rest, out)
             return
@@ -279,10 +294,8 @@ class _OpenRows:
             decoded = self._layout.decode(raw, int(self._masks[place]))
         except DamagedError as error:
             raise DamagedError(f"{self.name}: the chunk of row {rows[wanted[0]]} {error}") from error
-        if alone:
-            line = int(lines[0])
-            target = out[int(wanted[0]) : int(wanted[0]) + 1]
-            self._layout.place(decoded, slice(line, line + 1), None, target)
+        if run:
+            self._layout.place(decoded, slice(int(lines[0]), int(lines[0]) + len(wanted)), None, target)
             return
         inner = tuple(slice(0, s.stop - s.start) for s in rest)
         for line, at in zip(lines.tolist(), wanted.tolist(), strict=True):
@@ -311,5 +324,16 @@ class _OpenRows:
 
 
 def _through_hdf5(dataset: h5py.Dataset, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
-    for at, row in enumerate(rows.tolist()):
-        dataset.read_direct(out, np.s_[row : row + 1], np.s_[at : at + 1])
+    for first, last in _runs(rows):
+        row = int(rows[first])
+        dataset.read_direct(out, np.s_[row : row + last - first], np.s_[first:last])
+
+
+def _runs(rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """Where rows that follow each other begin and end in the list: they are one read."""
+    cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+    return itertools.pairwise([0, *cuts.tolist(), len(rows)])
+
+
+def _consecutive(numbers: NDArray[np.intp]) -> bool:
+    return len(numbers) == 1 or bool((np.diff(numbers) == 1).all())

@@ -1,0 +1,1 @@
+"""``dataset.h5`` of embeddings with steering vectors: read whole, mapped or by rows, and written aside."""
