@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from loaders.quick import quick_load
     from loaders.stream import StreamData
     from loaders.summary import EpisodeSummary, EpisodeTable
-    from recorder.errors import ClosedError, DamagedError, NotRunningError, ReadError
+    from recorder.errors import ClosedError, DamagedError, ExportError, NotRunningError, ReadError
 
 __all__ = [
     "ClosedError",
@@ -29,6 +29,7 @@ __all__ = [
     "EpisodeTable",
     "ExperimentCollection",
     "ExperimentLoader",
+    "ExportError",
     "LiveExperiment",
     "LiveStatus",
     "NotRunningError",
@@ -50,6 +51,7 @@ _HOMES = {
     "EpisodeTable": "loaders.summary",
     "ExperimentCollection": "loaders.collection",
     "ExperimentLoader": "loaders.experiment",
+    "ExportError": "recorder.errors",
     "LiveExperiment": "loaders.live",
     "LiveStatus": "loaders.live",
     "NotRunningError": "recorder.errors",

@@ -384,6 +384,42 @@ class EpisodeData:
         group = self._stored().subgroup(FINAL_STATE)
         return {} if group is None else stored_tree(group)
 
+    def to_pandas(self, name: str) -> Any:
+        """A table as ``pandas.DataFrame``, indexed by ``timesteps``; extra ``pandas``.
+
+        Parameters
+        ----------
+        name : str
+            One of :attr:`streams`, or ``"spikes"``, ``"rewards"``, ``"weight_changes"``, ``"events"``.
+            Streams have a column for each entry of a row (a MultiIndex of columns where rows have several
+            axes), spikes ``neuron_ids`` and the ``values`` of graded ones, events ``type`` and ``data``, a
+            document as text.
+
+        Raises
+        ------
+        KeyError
+            There is none of that name.
+        """
+        from loaders.interchange.arrow import to_pandas
+
+        return to_pandas(self, name)
+
+    def to_arrow(self, name: str) -> Any:
+        """A table as ``pyarrow.Table``, names as for :meth:`to_pandas`; extra ``arrow``.
+
+        ``timesteps`` is a column; rows that are arrays are fixed-size lists. Dtypes stay as they are.
+
+        Raises
+        ------
+        KeyError
+            There is none of that name.
+        ExportError
+            A dtype that Arrow lacks, such as complex numbers.
+        """
+        from loaders.interchange.arrow import to_arrow
+
+        return to_arrow(self, name)
+
     def __repr__(self) -> str:
         return f"<EpisodeData {self.episode_id} of {self._loader.h5_path.name}>"
 

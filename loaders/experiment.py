@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -185,6 +186,32 @@ class ExperimentLoader:
     def get_all_checkpoints(self) -> dict[str, dict[str, Any]]:
         """``{name_HHMMSS: {key: array}}``."""
         return self._documents().checkpoints()
+
+    def to_parquet(self, folder: str | os.PathLike[str], *, episodes: Iterable[int] | None = None) -> Path:
+        """Every table of the episodes as Parquet files in a new folder, in constant memory; extra ``arrow``.
+
+        ``<folder>/<table>/episode=<id>/part-0.parquet`` with the columns of :meth:`EpisodeData.to_arrow`:
+        ``pandas.read_parquet(folder / "spikes")`` reads those of all episodes and adds the column
+        ``episode``. ``episodes.parquet`` is :attr:`episodes`, summaries as documents; its schema's metadata
+        ``flightrec`` is a document of metadata and configuration.
+
+        Parameters
+        ----------
+        folder : path
+            Where; must not be there yet. It appears when it is complete.
+        episodes : iterable of int, optional
+            Only these.
+
+        Raises
+        ------
+        FileExistsError
+            ``folder`` is there.
+        ExportError
+            A dtype that Arrow lacks, such as complex numbers.
+        """
+        from loaders.interchange.arrow import to_parquet
+
+        return to_parquet(self, folder, episodes)
 
     def at_once(self, read: Callable[[Self], T]) -> T:
         """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.

@@ -24,6 +24,7 @@
     │   ├── NotRunningError (TimeoutError)  one that runs was waited for
     │   ├── DamagedError                    bytes do not say what they must
     │   └── RepairError                     a killed recording could not be brought back
+    ├── ExportError (ValueError)            a recording does not fit the form it was asked for in
     └── HDF5StorageError                    a store of network states could not do what it was asked to
         ├── StorageInputError (InputError)  a value for a store; nothing of it was stored
         └── StorageLockedError (OSError)    others use the store's file for too long
@@ -155,6 +156,10 @@ class DamagedError(ReadError):
 
 class RepairError(ReadError):
     """A killed recording could not be brought back; nothing was changed."""
+
+
+class ExportError(FlightrecError, ValueError):
+    """A recording does not fit the form it was asked for in; nothing of it was written."""
 
 
 class HDF5StorageError(FlightrecError):

@@ -48,6 +48,7 @@ LOADERS = {
     "EpisodeTable",
     "ExperimentCollection",
     "ExperimentLoader",
+    "ExportError",
     "LiveExperiment",
     "LiveStatus",
     "NotRunningError",

@@ -1,0 +1,230 @@
+"""What an episode holds as columns of rows: their shape and dtype at once, their values by ranges of rows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loaders.between import weights_between
+from loaders.stream import stream_clock
+from loaders.weights import by_time
+from recorder.errors import ReadError
+from recorder.format.clock import Clock
+from recorder.format.document import dumps
+from recorder.format.layout import EVENTS, REWARDS, SPIKES, TIMESTEPS, WEIGHT_CHANGES
+from recorder.h5.source import SpikeRows, weight_clock, weight_columns, weight_rows
+
+if TYPE_CHECKING:
+    from loaders.episode import EpisodeData
+
+BLOCK_BYTES = 8 << 20
+"""What is read at once of a recording that goes elsewhere."""
+_SPIKES = 1 << 20
+_FIRST_ROWS = 1024
+_EVENTS = 10_000
+
+Block = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Rows of one thing: ``read(first, last)`` gives those rows, fresh, ``(last - first, *shape[1:])``."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[int, int], NDArray[Any]]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+
+
+def tables(episode: EpisodeData) -> list[str]:
+    """Names of all that has rows: streams, ``spikes``, ``rewards``, ``weight_changes`` and ``events``."""
+    found = list(episode.streams)
+    if episode.n_neurons is not None:
+        found.append(SPIKES)
+    if episode.get_rewards(0, 0):
+        found.append(REWARDS)
+    if episode.get_weight_changes(0, 0):
+        found.append(WEIGHT_CHANGES)
+    if next(episode.iter_events(), None) is not None:
+        found.append(EVENTS)
+    return found
+
+
+def check_name(episode: EpisodeData, name: str) -> None:
+    """Raise KeyError where :func:`tables` does not have it."""
+    if name not in (known := tables(episode)):
+        raise KeyError(f"{episode!r} has no {name!r}; it has {', '.join(known) or 'nothing'}")
+
+
+def columns(episode: EpisodeData, name: str) -> dict[str, Column]:
+    """``{'timesteps': …, key: …}`` of a dense stream, the rewards or the weight changes; those by time.
+
+    Of ``spikes`` the raster, as ``spikes``.
+    """
+    steady = episode._recording.steady
+    if name == WEIGHT_CHANGES:
+        return steady(lambda: _weights(episode))
+    if name == SPIKES:
+        fired = _kept(episode, lambda: _there(episode._spikes(), name))
+        shape = steady(lambda: (len(fired().clock()), fired().n_neurons))
+        dtype = fired().dtype
+        found = Column(shape, dtype, lambda a, b: steady(lambda: _raster(fired(), a, b)))
+        return {TIMESTEPS: _clocked(episode, shape[0], lambda: fired().clock()), SPIKES: found}
+    if name == REWARDS:
+        given = _kept(episode, lambda: _there(episode._rewards(), name))
+        rows = steady(lambda: len(given().clock()))
+        dtype = given().read(0, 0).dtype
+        found = Column((rows,), dtype, lambda a, b: steady(lambda: given().read(a, b)))
+        return {TIMESTEPS: _clocked(episode, rows, lambda: given().clock()), REWARDS: found}
+    stream = episode.stream(name)
+    rows = steady(lambda: len(stream_clock(episode._stored(), name)))
+    if not episode._stored().running and len(stream) != rows:
+        raise ReadError(f"{episode!r}: {name} has {len(stream)} rows and {rows} timesteps")
+    found = Column((rows, *stream.shape[1:]), stream.dtype, lambda a, b: stream[a:b])
+    steps = _clocked(episode, rows, lambda: stream_clock(episode._stored(), name))
+    return {TIMESTEPS: steps, name.partition("/")[2]: found}
+
+
+def blocks(episode: EpisodeData, name: str) -> Iterator[Block]:
+    """The rows of a table, some at a time, in the order of :meth:`EpisodeData.get_spikes` and the like.
+
+    Spikes as ``timesteps``, ``neuron_ids`` and the ``values`` of graded ones; events as ``timesteps``,
+    ``type`` and ``data``, the last as text, a document of the file's format. One block without rows where
+    there are none.
+    """
+    if name == SPIKES:
+        yield from _spike_blocks(episode)
+    elif name == EVENTS:
+        yield from _event_blocks(episode)
+    else:
+        found = columns(episode, name)
+        rows = min(len(column) for column in found.values())
+        for first, last in spans(rows, sum(column.row_bytes for column in found.values())):
+            yield {key: column.read(first, last) for key, column in found.items()}
+
+
+def spans(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows that are no more than ``BLOCK_BYTES`` each; at least one, which may be empty."""
+    size = max(1, BLOCK_BYTES // max(1, row_bytes))
+    for first in range(0, max(rows, 1), size):
+        yield first, min(first + size, rows)
+
+
+def together(parts: Iterator[Block]) -> Block:
+    """All blocks as one."""
+    found = list(parts)
+    return {key: np.concatenate([part[key] for part in found]) for key in found[0]}
+
+
+def _kept(episode: EpisodeData, source: Callable[[], Any]) -> Callable[[], Any]:
+    # Asked for anew each time, as a file that is being written is replaced, and every process has its own.
+    # The original system's files give arrays, which are made once.
+    if not episode._stored().original:
+        return source
+    made = episode._recording.steady(source)
+    return lambda: made
+
+
+def _clocked(episode: EpisodeData, rows: int, clock: Callable[[], Clock]) -> Column:
+    def read(first: int, last: int) -> NDArray[np.int64]:
+        return episode._recording.steady(lambda: clock().values(slice(first, last)))
+
+    return Column((rows,), np.dtype(np.int64), read)
+
+
+def _there(source: Any, name: str) -> Any:
+    if source is None:
+        raise ReadError(f"the {name} that were there are gone: another program changed the file")
+    return source
+
+
+def _raster(source: SpikeRows, first: int, last: int) -> NDArray[Any]:
+    spikes = source.read(first, last)
+    raster = np.zeros((max(0, last - first), source.n_neurons), source.dtype)
+    raster[spikes.rows - first, spikes.neurons] = 1 if spikes.values is None else spikes.values
+    return raster
+
+
+def _weights(episode: EpisodeData) -> dict[str, Column]:
+    stored, steady = episode._stored(), episode._recording.steady
+    if stored.original or not weight_clock(stored).ascending:
+        # By time they are only when all are known.
+        whole = episode.get_weight_changes()
+        return {key: _held(values) for key, values in whole.items()}
+    rows = weight_rows(stored)
+    heads = by_time(weights_between(stored, 0, 0))
+
+    def part(key: str, first: int, last: int) -> NDArray[Any]:
+        return by_time(weight_columns(episode._stored(), first, last))[key]
+
+    return {
+        key: Column(
+            (rows, *head.shape[1:]),
+            head.dtype,
+            lambda a, b, key=key: steady(lambda: part(key, a, b)),  # type: ignore[misc]
+        )
+        for key, head in heads.items()
+    }
+
+
+def _held(values: NDArray[Any]) -> Column:
+    return Column(values.shape, values.dtype, lambda first, last: values[first:last].copy())
+
+
+def _spike_blocks(episode: EpisodeData) -> Iterator[Block]:
+    steady = episode._recording.steady
+
+    source_of = _kept(episode, lambda: _there(episode._spikes(), SPIKES))
+
+    def part(first: int, last: int) -> Block:
+        source = source_of()
+        spikes = source.read(first, last)
+        found = {"timesteps": source.clock().put_values(spikes.rows), "neuron_ids": spikes.neurons}
+        return found if spikes.values is None else found | {"values": spikes.values}
+
+    total = steady(lambda: len(source_of().clock()))
+    first, size = 0, _FIRST_ROWS
+    while True:
+        last = min(first + size, total)
+        block = steady(lambda a=first, b=last: part(a, b))  # type: ignore[misc]
+        yield block
+        count = len(block["timesteps"])
+        first = last
+        if first >= total:
+            return
+        # So many rows at a time as make a good number of spikes, whatever the rate.
+        size = (
+            min(size * 2, 1 << 24) if count < _SPIKES // 2 else max(1, size // 2) if count > _SPIKES else size
+        )
+
+
+def _event_blocks(episode: EpisodeData) -> Iterator[Block]:
+    events = episode.iter_events()
+    for number in itertools.count():
+        rows = list(itertools.islice(events, _EVENTS))
+        if not rows and number:
+            return
+        steps, kinds, data = zip(*rows, strict=True) if rows else ((), (), ())
+        yield {
+            TIMESTEPS: np.array(steps, np.int64),
+            "type": _texts(kinds),
+            "data": _texts(tuple(dumps(item).decode("ascii") for item in data)),
+        }
+
+
+def _texts(texts: tuple[str, ...]) -> NDArray[Any]:
+    column = np.empty(len(texts), object)
+    column[:] = texts
+    return column

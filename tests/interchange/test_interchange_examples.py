@@ -1,0 +1,22 @@
+"""The examples of the adapters run as they stand."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+def test_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    run("to_tables.py", tmp_path, monkeypatch)
+    assert "episode" in capsys.readouterr().out
