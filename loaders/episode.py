@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -419,6 +419,36 @@ class EpisodeData:
         from loaders.interchange.arrow import to_arrow
 
         return to_arrow(self, name)
+
+    def to_xarray(self, *, dt: float | str | None = None, units: Mapping[str, str] | None = None) -> Any:
+        """The episode as ``xarray.DataTree``; values are read when they are asked for; extra ``xarray``.
+
+        Nodes ``neural_states``, ``behavior``, ``spikes`` (the raster), ``rewards``, ``weight_changes`` and
+        ``events``. The dimension ``timestep`` has the timesteps as its coordinate, which alone are read at
+        once; a stream with timesteps of its own has ``<key>_timestep``. ``neuron`` counts from 0 and has the
+        columns of the network's neurons beside it; further axes are ``<key>_axis_1`` and so on. Of weight
+        changes and events, ``timestep`` is a coordinate along ``change`` and ``event``. What netCDF has no
+        type for is a document as text. The recording must stay open.
+
+        Parameters
+        ----------
+        dt : float or str, optional
+            Seconds of a timestep, or the configuration's dotted key that has them: adds ``time``.
+        units : mapping of str to str, optional
+            Units by stream, ``{"neural_states/v": "mV"}``, as attributes of the variables.
+
+        Raises
+        ------
+        KeyError
+            ``units`` names nothing that is there.
+        OptionError
+            ``dt`` is no length of time.
+        ExportError
+            A stream has the name of a coordinate.
+        """
+        from loaders.interchange.labelled import to_xarray
+
+        return to_xarray(self, dt, units)
 
     def __repr__(self) -> str:
         return f"<EpisodeData {self.episode_id} of {self._loader.h5_path.name}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -212,6 +212,32 @@ class ExperimentLoader:
         from loaders.interchange.arrow import to_parquet
 
         return to_parquet(self, folder, episodes)
+
+    def to_xarray(
+        self,
+        *,
+        dt: float | str | None = None,
+        units: Mapping[str, str] | None = None,
+        episodes: Iterable[int] | None = None,
+    ) -> Any:
+        """The recording as ``xarray.DataTree``, lazily; extra ``xarray``.
+
+        ``episodes/episode_0000`` and so on, each as :meth:`EpisodeData.to_xarray` has it; attributes
+        ``metadata`` and ``config`` are documents as text. ``tree.to_netcdf(path, engine="h5netcdf")`` makes
+        a file that xarray and every netCDF-4 reader opens.
+
+        Parameters
+        ----------
+        dt : float or str, optional
+            Seconds of a timestep, or the configuration's dotted key that has them: adds ``time``.
+        units : mapping of str to str, optional
+            Units by stream; episodes without the stream pass over it.
+        episodes : iterable of int, optional
+            Only these.
+        """
+        from loaders.interchange.labelled import all_to_xarray
+
+        return all_to_xarray(self, dt, units, episodes)
 
     def at_once(self, read: Callable[[Self], T]) -> T:
         """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loaders.between import weights_between
+from loaders.events import Event
 from loaders.stream import stream_clock
 from loaders.weights import by_time
 from recorder.errors import ReadError
 from recorder.format.clock import Clock
 from recorder.format.document import dumps
 from recorder.format.layout import EVENTS, REWARDS, SPIKES, TIMESTEPS, WEIGHT_CHANGES
-from recorder.h5.source import SpikeRows, weight_clock, weight_columns, weight_rows
+from recorder.h5.source import SpikeRows, event_rows, iter_events, weight_clock, weight_columns, weight_rows
 
 if TYPE_CHECKING:
     from loaders.episode import EpisodeData
@@ -69,13 +70,15 @@ def check_name(episode: EpisodeData, name: str) -> None:
 
 
 def columns(episode: EpisodeData, name: str) -> dict[str, Column]:
-    """``{'timesteps': …, key: …}`` of a dense stream, the rewards or the weight changes; those by time.
+    """``{'timesteps': …, key: …}`` of a dense stream, rewards, weight changes (by time) or events.
 
-    Of ``spikes`` the raster, as ``spikes``.
+    Of ``spikes`` the raster, as ``spikes``; of events as :func:`blocks` has them.
     """
     steady = episode._recording.steady
     if name == WEIGHT_CHANGES:
         return steady(lambda: _weights(episode))
+    if name == EVENTS:
+        return steady(lambda: _events(episode))
     if name == SPIKES:
         fired = _kept(episode, lambda: _there(episode._spikes(), name))
         shape = steady(lambda: (len(fired().clock()), fired().n_neurons))
@@ -107,7 +110,10 @@ def blocks(episode: EpisodeData, name: str) -> Iterator[Block]:
     if name == SPIKES:
         yield from _spike_blocks(episode)
     elif name == EVENTS:
-        yield from _event_blocks(episode)
+        events = episode.iter_events()
+        yield _event_block(itertools.islice(events, _EVENTS))
+        while len((block := _event_block(itertools.islice(events, _EVENTS)))[TIMESTEPS]):
+            yield block
     else:
         found = columns(episode, name)
         rows = min(len(column) for column in found.values())
@@ -158,29 +164,58 @@ def _raster(source: SpikeRows, first: int, last: int) -> NDArray[Any]:
 
 
 def _weights(episode: EpisodeData) -> dict[str, Column]:
-    stored, steady = episode._stored(), episode._recording.steady
+    stored = episode._stored()
     if stored.original or not weight_clock(stored).ascending:
         # By time they are only when all are known.
-        whole = episode.get_weight_changes()
-        return {key: _held(values) for key, values in whole.items()}
-    rows = weight_rows(stored)
+        return _held(episode.get_weight_changes())
     heads = by_time(weights_between(stored, 0, 0))
+    return _parts(
+        episode, weight_rows(stored), heads, lambda a, b: by_time(weight_columns(episode._stored(), a, b))
+    )
 
-    def part(key: str, first: int, last: int) -> NDArray[Any]:
-        return by_time(weight_columns(episode._stored(), first, last))[key]
 
+def _events(episode: EpisodeData) -> dict[str, Column]:
+    stored = episode._stored()
+    if stored.original:
+        return _held(_event_block(episode.iter_events()))
+    return _parts(
+        episode,
+        event_rows(stored),
+        _event_block(()),
+        lambda a, b: _event_block(iter_events(episode._stored(), a, b)),
+    )
+
+
+def _event_block(events: Iterable[Event]) -> Block:
+    rows = list(events)
+    steps, kinds, data = zip(*rows, strict=True) if rows else ((), (), ())
+    return {
+        TIMESTEPS: np.array(steps, np.int64),
+        "type": _texts(kinds),
+        "data": _texts(tuple(dumps(item).decode("ascii") for item in data)),
+    }
+
+
+def _parts(
+    episode: EpisodeData, rows: int, heads: Block, read: Callable[[int, int], Block]
+) -> dict[str, Column]:
+    """Columns of what is read all at once; ``heads`` say their dtypes and the shapes of their rows."""
+    steady = episode._recording.steady
     return {
         key: Column(
             (rows, *head.shape[1:]),
             head.dtype,
-            lambda a, b, key=key: steady(lambda: part(key, a, b)),  # type: ignore[misc]
+            lambda a, b, key=key: steady(lambda: read(a, b)[key]),  # type: ignore[misc]
         )
         for key, head in heads.items()
     }
 
 
-def _held(values: NDArray[Any]) -> Column:
-    return Column(values.shape, values.dtype, lambda first, last: values[first:last].copy())
+def _held(block: Block) -> dict[str, Column]:
+    return {
+        key: Column(values.shape, values.dtype, lambda a, b, values=values: values[a:b].copy())  # type: ignore[misc]
+        for key, values in block.items()
+    }
 
 
 def _spike_blocks(episode: EpisodeData) -> Iterator[Block]:
@@ -208,20 +243,6 @@ def _spike_blocks(episode: EpisodeData) -> Iterator[Block]:
         size = (
             min(size * 2, 1 << 24) if count < _SPIKES // 2 else max(1, size // 2) if count > _SPIKES else size
         )
-
-
-def _event_blocks(episode: EpisodeData) -> Iterator[Block]:
-    events = episode.iter_events()
-    for number in itertools.count():
-        rows = list(itertools.islice(events, _EVENTS))
-        if not rows and number:
-            return
-        steps, kinds, data = zip(*rows, strict=True) if rows else ((), (), ())
-        yield {
-            TIMESTEPS: np.array(steps, np.int64),
-            "type": _texts(kinds),
-            "data": _texts(tuple(dumps(item).decode("ascii") for item in data)),
-        }
 
 
 def _texts(texts: tuple[str, ...]) -> NDArray[Any]:

@@ -20,3 +20,10 @@ def test_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     pytest.importorskip("pyarrow")
     run("to_tables.py", tmp_path, monkeypatch)
     assert "episode" in capsys.readouterr().out
+
+
+def test_xarray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    run("to_xarray.py", tmp_path, monkeypatch)
+    assert "time" in capsys.readouterr().out

@@ -1,0 +1,173 @@
+"""An episode as ``xarray.DataTree``: coordinates, units, and values that are read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loaders.interchange.columns import Column, columns, tables
+from loaders.interchange.extra import library
+from loaders.interchange.seconds import Seconds, seconds
+from recorder.errors import ExportError
+from recorder.format.document import dumps
+from recorder.format.layout import (
+    BEHAVIOR,
+    EVENTS,
+    NEURAL,
+    REWARDS,
+    SPIKES,
+    TIMESTEPS,
+    WEIGHT_CHANGES,
+    episode_path,
+)
+
+if TYPE_CHECKING:
+    from loaders.episode import EpisodeData
+    from loaders.experiment import ExperimentLoader
+
+EXTRA = "xarray"
+_TABLES = {WEIGHT_CHANGES: "change", EVENTS: "event"}
+Units = Mapping[str, str]
+
+
+def to_xarray(episode: EpisodeData, dt: Seconds, units: Units | None) -> Any:
+    """See :meth:`loaders.EpisodeData.to_xarray`."""
+    xarray = library("xarray", EXTRA)
+    nodes = _Nodes(xarray, episode, dt, check_units(episode, units)).made()
+    root = xarray.Dataset(attrs=_attributes(episode.get_metadata()))
+    return xarray.DataTree.from_dict({"/": root, **nodes}, name=f"episode_{episode.episode_id:04d}")
+
+
+def all_to_xarray(
+    recording: ExperimentLoader, dt: Seconds, units: Units | None, episodes: Iterable[int] | None
+) -> Any:
+    """See :meth:`loaders.ExperimentLoader.to_xarray`."""
+    xarray = library("xarray", EXTRA)
+    about = {"metadata": dumps(recording.get_metadata()), "config": dumps(recording.get_config())}
+    root = xarray.Dataset(attrs={key: text.decode("ascii") for key, text in about.items()})
+    found = {"/": root}
+    for number in recording.list_episodes() if episodes is None else episodes:
+        episode = recording.get_episode(number)
+        own = {name: unit for name, unit in (units or {}).items() if name in tables(episode)}
+        tree = to_xarray(episode, dt, own)
+        path = episode_path(number)
+        found |= {f"/{path}{node.path.rstrip('/')}": node.to_dataset() for node in tree.subtree}
+    return xarray.DataTree.from_dict(
+        found, name=str(recording.attributes.get("experiment_name", "recording"))
+    )
+
+
+def check_units(episode: EpisodeData, units: Units | None) -> Units:
+    """``units`` by table name; raises KeyError where one names nothing."""
+    known = tables(episode)
+    for name in units or {}:
+        if name not in known:
+            raise KeyError(f"units: {episode!r} has no {name!r}; it has {', '.join(known) or 'nothing'}")
+    return units or {}
+
+
+class _Nodes:
+    def __init__(self, xarray: Any, episode: EpisodeData, dt: Seconds, units: Units) -> None:
+        self.xarray, self.episode, self.units = xarray, episode, units
+        self.dt = None if dt is None else seconds(dt, episode._loader)
+        self.neurons = _columns_of_neurons(episode)
+        self.width = next((len(column) for column in self.neurons.values()), episode.n_neurons)
+        if self.width is None:
+            widths = {stream.shape[1] for stream in episode.neural_states.values() if len(stream.shape) > 1}
+            self.width = widths.pop() if len(widths) == 1 else None
+
+    def made(self) -> dict[str, Any]:
+        names = tables(self.episode)
+        found = {}
+        for group in (NEURAL, BEHAVIOR):
+            if streams := [name for name in names if name.startswith(f"{group}/")]:
+                found[f"/{group}"] = self.streams(group, streams)
+        for name in (SPIKES, REWARDS):
+            if name in names:
+                found[f"/{name}"] = self.one(name)
+        return found | {f"/{name}": self.table(name, dim) for name, dim in _TABLES.items() if name in names}
+
+    def streams(self, group: str, names: list[str]) -> Any:
+        stored = self.episode._stored()
+        all_columns = {name: columns(self.episode, name) for name in names}
+        shared = [name for name in names if stored.clock_path(name) == f"{group}/{TIMESTEPS}"]
+        rows = min((len(all_columns[name][TIMESTEPS]) for name in shared), default=0)
+        coordinates: dict[str, Any] = {}
+        variables = {}
+        for name, found in all_columns.items():
+            key = name.partition("/")[2]
+            prefix = "" if name in shared else f"{key}_"
+            if f"{prefix}timestep" not in coordinates:
+                coordinates |= self.clock(found[TIMESTEPS], rows if name in shared else None, prefix)
+            count = rows if name in shared else len(found[key])
+            variables[key] = self.variable(name, key, found[key], count, f"{prefix}timestep")
+        return self.dataset(group, variables, coordinates)
+
+    def one(self, name: str) -> Any:
+        found = columns(self.episode, name)
+        variable = self.variable(name, name, found[name], len(found[name]), "timestep")
+        return self.dataset(name, {name: variable}, self.clock(found[TIMESTEPS], None, ""))
+
+    def table(self, name: str, dim: str) -> Any:
+        found = columns(self.episode, name)
+        steps = found.pop(TIMESTEPS)
+        variables = {key: self.lazy(name, key, column, len(column), (dim,)) for key, column in found.items()}
+        where = {"timestep": self.lazy(name, TIMESTEPS, steps, len(steps), (dim,))}
+        return self.dataset(name, variables, where)
+
+    def clock(self, steps: Column, rows: int | None, prefix: str) -> dict[str, Any]:
+        dim = f"{prefix}timestep"
+        values = steps.read(0, len(steps) if rows is None else rows)
+        found = {dim: self.xarray.Variable((dim,), values, {"long_name": "timestep"})}
+        if self.dt is not None:
+            attributes = {"units": "s", "long_name": "time"}
+            found[f"{prefix}time"] = self.xarray.Variable((dim,), values * self.dt, attributes)
+        return found
+
+    def variable(self, name: str, key: str, column: Column, rows: int, clock: str) -> Any:
+        axes = [f"{key}_axis_{number}" for number in range(1, len(column.shape))]
+        if axes and column.shape[1] == self.width and not name.startswith(BEHAVIOR):
+            axes[0] = "neuron"
+        return self.lazy(name, key, column, rows, (clock, *axes))
+
+    def lazy(self, name: str, key: str, column: Column, rows: int, dims: tuple[str, ...]) -> Any:
+        from xarray.core.indexing import LazilyIndexedArray
+
+        from loaders.interchange.ondemand import OnDemand
+
+        unit = {"units": self.units[name]} if name in self.units and key != TIMESTEPS else {}
+        return self.xarray.Variable(
+            dims, LazilyIndexedArray(OnDemand(self.episode, name, key, column, rows)), unit
+        )
+
+    def dataset(self, where: str, variables: dict[str, Any], coordinates: dict[str, Any]) -> Any:
+        if any("neuron" in variable.dims for variable in variables.values()):
+            assert self.width is not None
+            coordinates["neuron"] = np.arange(self.width)
+            coordinates |= {key: ("neuron", column) for key, column in self.neurons.items()}
+        if taken := sorted(variables.keys() & coordinates.keys()):
+            raise ExportError(f"{where} of {self.episode!r}: {taken[0]!r} is the name of a coordinate, too")
+        return self.xarray.Dataset(variables, coordinates)
+
+
+def _columns_of_neurons(episode: EpisodeData) -> dict[str, Any]:
+    """The columns that the recording has about its neurons; {} where they are not as many as its spikes'."""
+    neurons = episode._loader.get_network_structure().get("neurons", {})
+    found = {key: np.asarray(column) for key, column in neurons.items() if np.ndim(column) == 1}
+    counts = {len(column) for column in found.values()}
+    known = episode.n_neurons
+    if len(counts) != 1 or (known is not None and counts != {known}):
+        return {}
+    return {key if key.startswith("neuron") else f"neuron_{key}": found[key] for key in found}
+
+
+def _attributes(facts: Mapping[str, Any]) -> dict[str, Any]:
+    # netCDF knows texts and numbers; of the rest, documents.
+    return {
+        key: value
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+        else dumps(value).decode("ascii")
+        for key, value in facts.items()
+    }
