@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -449,6 +451,17 @@ class EpisodeData:
         from loaders.interchange.labelled import to_xarray
 
         return to_xarray(self, dt, units)
+
+    def to_nwb(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dt: float | str | None = None,
+        units: Mapping[str, str] | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """This episode as an NWB file; see :meth:`ExperimentLoader.to_nwb`."""
+        return self._loader.to_nwb(path, dt=dt, units=units, about=about, episodes=[self.episode_id])
 
     def __repr__(self) -> str:
         return f"<EpisodeData {self.episode_id} of {self._loader.h5_path.name}>"

@@ -239,6 +239,52 @@ class ExperimentLoader:
 
         return all_to_xarray(self, dt, units, episodes)
 
+    def to_nwb(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dt: float | str | None = None,
+        units: Mapping[str, str] | None = None,
+        about: Mapping[str, Any] | None = None,
+        episodes: Iterable[int] | None = None,
+    ) -> Path:
+        """The recording as an NWB file, in constant memory; extra ``nwb``.
+
+        Streams of neural state are ``acquisition`` series; behaviour, rewards and events are in the module
+        ``behavior``, weight changes in ``plasticity``, spikes in ``units``, a row a neuron. Each episode is
+        a trial: the first one keeps its timesteps, each other one begins where the one before it ends, and
+        the column ``shift`` has the timesteps between its own and those of the file. Times are
+        ``(timestep + shift) * dt``. ``notes`` is a document with metadata, configuration and provenance.
+        ``nwbinspector`` takes series with fewer rows than neurons for transposed; the file is right.
+
+        Parameters
+        ----------
+        path : path
+            The file, which must not be there yet. It appears when it is complete.
+        dt : float or str
+            Seconds of a timestep, or the configuration's dotted key that has them.
+        units : mapping of str to str, optional
+            Units by stream, ``{"neural_states/v": "mV"}``; else they are "unknown".
+        about : mapping, optional
+            Arguments of ``pynwb.NWBFile`` such as ``experimenter``, ``keywords`` or ``session_start_time``
+            (by default the recording's start, in this machine's time zone); ``subject`` as a mapping of the
+            arguments of ``pynwb.file.Subject``.
+        episodes : iterable of int, optional
+            Only these.
+
+        Raises
+        ------
+        FileExistsError
+            ``path`` is there.
+        OptionError
+            ``dt`` is missing, or no length of time.
+        ExportError
+            Episodes whose streams differ in dtype or shape, timesteps that fall, or what NWB has no type for.
+        """
+        from loaders.interchange.nwb import to_nwb
+
+        return to_nwb(self, path, dt, units, about, episodes)
+
     def at_once(self, read: Callable[[Self], T]) -> T:
         """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.
 

@@ -121,6 +121,18 @@ def blocks(episode: EpisodeData, name: str) -> Iterator[Block]:
             yield {key: column.read(first, last) for key, column in found.items()}
 
 
+def rising(episode: EpisodeData, name: str) -> bool:
+    """Whether no timestep of a table is less than the one before it."""
+    steps = columns(episode, name)[TIMESTEPS]
+    newest: int | None = None
+    for first, last in spans(len(steps), steps.row_bytes):
+        values = steps.read(first, last)
+        if (np.diff(values) < 0).any() or (newest is not None and len(values) and values[0] < newest):
+            return False
+        newest = int(values[-1]) if len(values) else newest
+    return True
+
+
 def spans(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
     """Ranges of rows that are no more than ``BLOCK_BYTES`` each; at least one, which may be empty."""
     size = max(1, BLOCK_BYTES // max(1, row_bytes))

@@ -27,3 +27,9 @@ def test_xarray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     pytest.importorskip("h5netcdf")
     run("to_xarray.py", tmp_path, monkeypatch)
     assert "time" in capsys.readouterr().out
+
+
+def test_nwb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pynwb")
+    run("to_nwb.py", tmp_path, monkeypatch)
+    assert "spikes in trial 1" in capsys.readouterr().out
