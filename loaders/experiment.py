@@ -268,7 +268,8 @@ class ExperimentLoader:
         about : mapping, optional
             Arguments of ``pynwb.NWBFile`` such as ``experimenter``, ``keywords`` or ``session_start_time``
             (by default the recording's start, in this machine's time zone); ``subject`` as a mapping of the
-            arguments of ``pynwb.file.Subject``.
+            arguments of ``pynwb.file.Subject``, or None for none (by default one that says that it is a
+            simulation; what it is a model of, you know).
         episodes : iterable of int, optional
             Only these.
 

@@ -191,7 +191,13 @@ def _file(pynwb: Any, recording: ExperimentLoader, about: dict[str, Any]) -> Any
             )
         # Recordings have the clock of the wall without a zone, NWB wants one.
         about["session_start_time"] = datetime.fromisoformat(began).astimezone()
-    subject = about.pop("subject", None)
+    simulation = {
+        "subject_id": name,
+        "description": "a simulation, no animal",
+        "sex": "U",
+        "date_of_birth": about["session_start_time"],  # it began to be when it began to run
+    }
+    subject = about.pop("subject", simulation)
     provenance = {
         "metadata": recording.get_metadata(),
         "config": recording.get_config(),

@@ -94,10 +94,14 @@ def test_spikes_trials_and_tables_come_back_equal(path: Path, experiment: Experi
         assert "python_version" in notes["runtime"]
 
 
-def test_validator_and_inspector_find_nothing(path: Path) -> None:
+def test_validator_and_inspector_find_nothing(
+    path: Path, experiment: ExperimentLoader, tmp_path: Path
+) -> None:
+    plain = experiment.to_nwb(tmp_path / "plain.nwb", dt=DT)
     assert not pynwb.validate(path=path)
+    assert not pynwb.validate(path=plain)
     inspector = pytest.importorskip("nwbinspector")
-    found = list(inspector.inspect_nwbfile(nwbfile_path=path))
+    found = [m for file in (path, plain) for m in inspector.inspect_nwbfile(nwbfile_path=file)]
     worst = [m for m in found if m.importance.value >= inspector.Importance.CRITICAL.value]
     assert not worst, [(m.check_function_name, m.message) for m in worst]
 
