@@ -463,6 +463,35 @@ class EpisodeData:
         """This episode as an NWB file; see :meth:`ExperimentLoader.to_nwb`."""
         return self._loader.to_nwb(path, dt=dt, units=units, about=about, episodes=[self.episode_id])
 
+    def to_neo(self, *, dt: float | str | None = None, units: Mapping[str, str] | None = None) -> Any:
+        """The episode as ``neo.Segment``, read into memory; extra ``neo``.
+
+        A ``SpikeTrain`` for each neuron (silent ones too; values of graded spikes as array annotation), an
+        ``AnalogSignal`` for each stream with even timesteps, else an ``IrregularlySampledSignal``, with one
+        channel for each entry of a row and the annotation ``row_shape``; an ``Event`` for each type of
+        events, with documents as labels, and one of the weight changes, with columns as array annotations.
+        Times are ``timestep * dt`` seconds.
+
+        Parameters
+        ----------
+        dt : float or str
+            Seconds of a timestep, or the configuration's dotted key that has them.
+        units : mapping of str to str, optional
+            Units by stream as ``quantities`` names them, ``{"neural_states/v": "mV"}``; else dimensionless.
+
+        Raises
+        ------
+        OptionError
+            ``dt`` is missing or no length of time, or an unknown unit.
+        KeyError
+            ``units`` names nothing that is there.
+        ExportError
+            Timesteps of spikes fall.
+        """
+        from loaders.interchange.neo_blocks import to_segment
+
+        return to_segment(self, dt, units)
+
     def __repr__(self) -> str:
         return f"<EpisodeData {self.episode_id} of {self._loader.h5_path.name}>"
 

@@ -286,6 +286,18 @@ class ExperimentLoader:
 
         return to_nwb(self, path, dt, units, about, episodes)
 
+    def to_neo(
+        self,
+        *,
+        dt: float | str | None = None,
+        units: Mapping[str, str] | None = None,
+        episodes: Iterable[int] | None = None,
+    ) -> Any:
+        """The recording as ``neo.Block``, its episodes as segments; see :meth:`EpisodeData.to_neo`."""
+        from loaders.interchange.neo_blocks import to_block
+
+        return to_block(self, dt, units, episodes)
+
     def at_once(self, read: Callable[[Self], T]) -> T:
         """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from loaders.interchange.columns import Column, columns, tables
 from loaders.interchange.extra import library
+from loaders.interchange.facts import check_units, neuron_columns, plain
 from loaders.interchange.seconds import Seconds, seconds
 from recorder.errors import ExportError
 from recorder.format.document import dumps
@@ -29,19 +30,18 @@ if TYPE_CHECKING:
 
 EXTRA = "xarray"
 _TABLES = {WEIGHT_CHANGES: "change", EVENTS: "event"}
-Units = Mapping[str, str]
 
 
-def to_xarray(episode: EpisodeData, dt: Seconds, units: Units | None) -> Any:
+def to_xarray(episode: EpisodeData, dt: Seconds, units: Mapping[str, str] | None) -> Any:
     """See :meth:`loaders.EpisodeData.to_xarray`."""
     xarray = library("xarray", EXTRA)
     nodes = _Nodes(xarray, episode, dt, check_units(episode, units)).made()
-    root = xarray.Dataset(attrs=_attributes(episode.get_metadata()))
+    root = xarray.Dataset(attrs=plain(episode.get_metadata()))
     return xarray.DataTree.from_dict({"/": root, **nodes}, name=f"episode_{episode.episode_id:04d}")
 
 
 def all_to_xarray(
-    recording: ExperimentLoader, dt: Seconds, units: Units | None, episodes: Iterable[int] | None
+    recording: ExperimentLoader, dt: Seconds, units: Mapping[str, str] | None, episodes: Iterable[int] | None
 ) -> Any:
     """See :meth:`loaders.ExperimentLoader.to_xarray`."""
     xarray = library("xarray", EXTRA)
@@ -59,20 +59,11 @@ def all_to_xarray(
     )
 
 
-def check_units(episode: EpisodeData, units: Units | None) -> Units:
-    """``units`` by table name; raises KeyError where one names nothing."""
-    known = tables(episode)
-    for name in units or {}:
-        if name not in known:
-            raise KeyError(f"units: {episode!r} has no {name!r}; it has {', '.join(known) or 'nothing'}")
-    return units or {}
-
-
 class _Nodes:
-    def __init__(self, xarray: Any, episode: EpisodeData, dt: Seconds, units: Units) -> None:
+    def __init__(self, xarray: Any, episode: EpisodeData, dt: Seconds, units: Mapping[str, str]) -> None:
         self.xarray, self.episode, self.units = xarray, episode, units
         self.dt = None if dt is None else seconds(dt, episode._loader)
-        self.neurons = _columns_of_neurons(episode)
+        self.neurons = neuron_columns(episode)
         self.width = next((len(column) for column in self.neurons.values()), episode.n_neurons)
         if self.width is None:
             widths = {stream.shape[1] for stream in episode.neural_states.values() if len(stream.shape) > 1}
@@ -150,24 +141,3 @@ class _Nodes:
         if taken := sorted(variables.keys() & coordinates.keys()):
             raise ExportError(f"{where} of {self.episode!r}: {taken[0]!r} is the name of a coordinate, too")
         return self.xarray.Dataset(variables, coordinates)
-
-
-def _columns_of_neurons(episode: EpisodeData) -> dict[str, Any]:
-    """The columns that the recording has about its neurons; {} where they are not as many as its spikes'."""
-    neurons = episode._loader.get_network_structure().get("neurons", {})
-    found = {key: np.asarray(column) for key, column in neurons.items() if np.ndim(column) == 1}
-    counts = {len(column) for column in found.values()}
-    known = episode.n_neurons
-    if len(counts) != 1 or (known is not None and counts != {known}):
-        return {}
-    return {key if key.startswith("neuron") else f"neuron_{key}": found[key] for key in found}
-
-
-def _attributes(facts: Mapping[str, Any]) -> dict[str, Any]:
-    # netCDF knows texts and numbers; of the rest, documents.
-    return {
-        key: value
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-        else dumps(value).decode("ascii")
-        for key, value in facts.items()
-    }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column
 from loaders.interchange.extra import library
+from loaders.interchange.facts import neuron_columns
 from loaders.interchange.joined import Placed, in_line, joined
 from loaders.interchange.seconds import Seconds, seconds
 from loaders.interchange.trains import Trains
@@ -129,8 +130,10 @@ class _Content:
             column = common.VectorData(name=key, description=description, data=values)
             index = common.VectorIndex(name=f"{key}_index", data=trains.ends.astype(np.uint64), target=column)
             made += [index, column]  # in this order, where the column is written piece by piece
-        for key, values in self.neurons(trains.n_neurons).items():
-            made.append(common.VectorData(name=key, description=f"{key} of the network", data=values))
+        for key, facts in neuron_columns(self.placed[0].episode).items():
+            if facts.dtype.kind in "biufU":
+                texts = facts.astype(object) if facts.dtype.kind == "U" else facts
+                made.append(common.VectorData(name=key, description=f"{key} of the network", data=texts))
         self.file.units = self.pynwb.misc.Units(
             name="units",
             description="neurons of the simulation, by their place in the raster",
@@ -138,18 +141,6 @@ class _Content:
             columns=made,
             resolution=self.dt,
         )
-
-    def neurons(self, count: int) -> dict[str, Any]:
-        """The network's columns of the neurons, under names of their own."""
-        network = self.placed[0].episode._loader.get_network_structure().get("neurons", {})
-        columns = {key: np.asarray(values) for key, values in network.items()}
-        return {
-            key if key.startswith("neuron") else f"neuron_{key}": values.astype(object)
-            if values.dtype.kind == "U"
-            else values
-            for key, values in columns.items()
-            if values.shape == (count,) and values.dtype.kind in "biufU"
-        }
 
     def table(self, name: str) -> Any:
         from loaders.interchange.streamed import rows

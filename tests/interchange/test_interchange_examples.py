@@ -33,3 +33,10 @@ def test_nwb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     pytest.importorskip("pynwb")
     run("to_nwb.py", tmp_path, monkeypatch)
     assert "spikes in trial 1" in capsys.readouterr().out
+
+
+def test_neo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("neo")
+    pytest.importorskip("elephant")
+    run("to_neo.py", tmp_path, monkeypatch)
+    assert "Hz" in capsys.readouterr().out
