@@ -14,6 +14,7 @@ from loaders import events, original_streams, spikes, weights
 from loaders.accounts import StreamAccount, episode_accounts
 from loaders.between import events_between, weights_between
 from loaders.documents import episode_attributes, stored_tree
+from loaders.interchange.extra import library
 from loaders.select import Neurons
 from loaders.steady import steady
 from loaders.stream import StreamData, StreamGroup, read_group, stream_clock, stream_keys
@@ -491,6 +492,24 @@ class EpisodeData:
         from loaders.interchange.neo_blocks import to_segment
 
         return to_segment(self, dt, units)
+
+    def to_torch(self, name: str) -> dict[str, Any]:
+        """A table of numbers as tensors in the memory that was read to; extra ``torch``.
+
+        ``{"timesteps": int64 (rows,), key: (rows, ...)}``, keys as in :meth:`to_arrow`. Windows for training:
+        :meth:`ExperimentLoader.torch_windows`.
+
+        Raises
+        ------
+        KeyError
+            There is none of that name.
+        ExportError
+            A dtype that torch lacks.
+        """
+        tensors: dict[str, Any] = library("loaders.interchange.torch_windows", "torch", "torch").to_torch(
+            self, name
+        )
+        return tensors
 
     def __repr__(self) -> str:
         return f"<EpisodeData {self.episode_id} of {self._loader.h5_path.name}>"

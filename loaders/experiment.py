@@ -13,6 +13,7 @@ from loaders.accounts import StreamAccount, add_up
 from loaders.documents import FlightrecDocuments, episode_attributes
 from loaders.episode import EpisodeData
 from loaders.find import find_recording
+from loaders.interchange.extra import library
 from loaders.original import OriginalDocuments
 from loaders.steady import steady
 from loaders.summary import EpisodeSummary, EpisodeTable
@@ -297,6 +298,41 @@ class ExperimentLoader:
         from loaders.interchange.neo_blocks import to_block
 
         return to_block(self, dt, units, episodes)
+
+    def torch_windows(
+        self,
+        names: Sequence[str],
+        length: int,
+        *,
+        stride: int = 1,
+        episodes: Iterable[int] | None = None,
+        in_memory: bool = False,
+    ) -> Any:
+        """A ``torch.utils.data.Dataset`` of windows of rows, none across two episodes; extra ``torch``.
+
+        ``windows[i]`` is ``{"timesteps": int64 (length,), name: (length, ...), …}``, tensors in the memory
+        that was read to. The recording must stay open; workers of a ``DataLoader`` open it for themselves.
+
+        Parameters
+        ----------
+        names : list of str
+            Streams with the same timesteps, ``"spikes"`` (rows of the raster) and ``"rewards"`` among them.
+        length, stride : int
+            Rows in a window, and between the first rows of two.
+        episodes : iterable of int, optional
+            Only these. Those shorter than ``length`` have no window.
+        in_memory : bool, default False
+            Read everything now; windows are then views into it, not copies. Do not change them in place.
+
+        Raises
+        ------
+        KeyError
+            An episode lacks one of ``names``.
+        ExportError
+            Their timesteps differ, or a dtype that torch lacks.
+        """
+        windows = library("loaders.interchange.torch_windows", "torch", "torch").TorchWindows
+        return windows(self, names, length, stride=stride, episodes=episodes, in_memory=in_memory)
 
     def at_once(self, read: Callable[[Self], T]) -> T:
         """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import Any
 
 
-def library(name: str, extra: str) -> Any:
-    """The module of that name.
+def library(name: str, extra: str, needs: str = "") -> Any:
+    """The module of that name, which may be one of ours that imports ``needs``.
 
     Raises
     ------
@@ -17,8 +17,9 @@ def library(name: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
+        missing = (needs or name).partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != missing:
             raise
         raise ImportError(
-            f'this needs {name.partition(".")[0]}: python -m pip install "flightrec[{extra}]"', name=name
+            f'this needs {missing}: python -m pip install "flightrec[{extra}]"', name=missing
         ) from error

@@ -40,3 +40,9 @@ def test_neo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     pytest.importorskip("elephant")
     run("to_neo.py", tmp_path, monkeypatch)
     assert "Hz" in capsys.readouterr().out
+
+
+def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    run("to_torch.py", tmp_path, monkeypatch)
+    assert "torch.Size([16, 20, 10])" in capsys.readouterr().out
