@@ -334,6 +334,70 @@ class ExperimentLoader:
         windows = library("loaders.interchange.torch_windows", "torch", "torch").TorchWindows
         return windows(self, names, length, stride=stride, episodes=episodes, in_memory=in_memory)
 
+    def to_minari(
+        self,
+        dataset_id: str,
+        *,
+        observations: str | Mapping[str, str],
+        actions: str | Mapping[str, str],
+        final_observation: str,
+        terminations: str | bool,
+        truncations: str | bool,
+        rewards: str = "rewards",
+        environment: Any = None,
+        observation_space: Any = None,
+        action_space: Any = None,
+        about: Mapping[str, Any] | None = None,
+        episodes: Iterable[int] | None = None,
+    ) -> Any:
+        """The episodes as a local Minari dataset, one at a time; returns it; extra ``minari``.
+
+        Values keep their dtypes (pictures are not made JPEG); ``infos`` of each episode have ``timestep`` and
+        ``episode_id`` of each step. If it fails, nothing of the dataset is left.
+
+        Parameters
+        ----------
+        dataset_id : str
+            As Minari has them, ``"lab/task-v0"``; its folder is below ``MINARI_DATASETS_PATH``.
+        observations, actions : str or mapping
+            A stream, for instance ``"behavior/observation"``, or several under names of their own, for
+            ``Dict`` spaces. Of row ``t``: what was seen, and what was then done. All streams have the same
+            timesteps.
+        final_observation : str
+            Where the observation after the last step is: ``"events/<type>/<key>"`` (the last such event),
+            ``"final_state/<key>"``, ``"<name>/<key>"`` of static data, or ``"last row"``: each episode's last
+            row is the observation alone, whose action and reward mean nothing and are left out.
+        terminations, truncations : str or bool
+            A stream of bool, or whether each episode's last step is one.
+        rewards : str
+            The stream of the reward for what was done in row ``t``.
+        environment : str, EnvSpec or Env, optional
+            As ``minari.create_dataset_from_buffers`` takes them; its spaces are those of the dataset.
+        observation_space, action_space : gymnasium.Space, optional
+            Without them and an environment: boxes without bounds, in the dtype.
+        about : mapping, optional
+            Further arguments of ``create_dataset_from_buffers``, such as ``author`` or ``algorithm_name``.
+        episodes : iterable of int, optional
+            Only these.
+
+        Raises
+        ------
+        KeyError
+            An episode lacks one of the streams.
+        FileExistsError
+            There is a dataset of that name.
+        ExportError
+            Streams have different timesteps, or the last observation is missing or another kind.
+        OptionError
+            An argument cannot be what it is, or a space has to be said.
+        """
+        from loaders.interchange.minari_dataset import Steps, to_minari
+
+        steps = Steps(observations, actions, final_observation, rewards, terminations, truncations)
+        return to_minari(
+            self, dataset_id, steps, environment, (observation_space, action_space), about, episodes
+        )
+
     def at_once(self, read: Callable[[Self], T]) -> T:
         """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.
 

@@ -46,3 +46,11 @@ def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     pytest.importorskip("torch")
     run("to_torch.py", tmp_path, monkeypatch)
     assert "torch.Size([16, 20, 10])" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_minari(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    run("to_minari.py", tmp_path, monkeypatch)
+    assert "3 episodes" in capsys.readouterr().out
