@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -510,6 +510,47 @@ class EpisodeData:
             self, name
         )
         return tensors
+
+    def to_sonata(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        dt: float | str | None = None,
+        population: str = "default",
+        reports: Sequence[str] | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Spikes and neural states as SONATA's files in a new folder, in constant memory; needs no extra.
+
+        ``spikes.h5`` and ``<key>_report.h5``; node ids are places in the raster and in the rows. Times are in
+        milliseconds. Values keep their dtype; libsonata reads reports as float32 whatever that is. Behaviour,
+        rewards, weight changes and events have no place in these files.
+
+        Parameters
+        ----------
+        folder : path
+            Where; must not be there yet. It appears when it is complete.
+        dt : float or str
+            Seconds of a timestep, or the configuration's dotted key that has them.
+        population : str
+            The name of the nodes' population.
+        reports : sequence of str, optional
+            Streams with one value a neuron and even timesteps; by default all neural states.
+        units : mapping of str to str, optional
+            Units by stream, ``{"neural_states/v": "mV"}``; else "unknown".
+
+        Raises
+        ------
+        FileExistsError
+            ``folder`` is there.
+        OptionError
+            ``dt`` is missing, or no length of time.
+        ExportError
+            A stream that no report can hold, graded spikes, or nothing to write.
+        """
+        from loaders.interchange.sonata import to_sonata
+
+        return to_sonata(self, folder, dt, population, reports, units)
 
     def __repr__(self) -> str:
         return f"<EpisodeData {self.episode_id} of {self._loader.h5_path.name}>"

@@ -54,3 +54,9 @@ def test_minari(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
     run("to_minari.py", tmp_path, monkeypatch)
     assert "3 episodes" in capsys.readouterr().out
+
+
+def test_sonata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("libsonata")
+    run("to_sonata.py", tmp_path, monkeypatch)
+    assert "mV" in capsys.readouterr().out
