@@ -23,6 +23,7 @@ COMMANDS = {
     "dashboard": "Show recordings in the browser.",
     "repair": "Bring back recordings whose program was killed.",
     "verify": "Read every byte of recordings and name what is damaged.",
+    "export": "Write a recording as files of other tools.",
     "storage": "Look after a store of network states.",
 }
 FAILED = 1

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, columns, tables
 from loaders.interchange.extra import library
 from loaders.interchange.facts import check_units, neuron_columns, plain
@@ -59,6 +62,29 @@ def all_to_xarray(
     )
 
 
+def to_netcdf(
+    recording: ExperimentLoader,
+    path: Path,
+    dt: Seconds,
+    units: Mapping[str, str] | None,
+    episodes: Iterable[int] | None,
+) -> Path:
+    """A netCDF-4 file of :meth:`loaders.ExperimentLoader.to_xarray`.
+
+    It takes the memory of its largest variable: xarray writes them one by one, each as a whole.
+
+    Raises
+    ------
+    FileExistsError
+        ``path`` is there.
+    """
+    library("h5netcdf", EXTRA)
+    tree = all_to_xarray(recording, dt, units, episodes)
+    with aside(path) as part:
+        tree.to_netcdf(part, engine="h5netcdf")
+    return path
+
+
 class _Nodes:
     def __init__(self, xarray: Any, episode: EpisodeData, dt: Seconds, units: Mapping[str, str]) -> None:
         self.xarray, self.episode, self.units = xarray, episode, units
@@ -85,21 +111,30 @@ class _Nodes:
         all_columns = {name: columns(self.episode, name) for name in names}
         shared = [name for name in names if stored.clock_path(name) == f"{group}/{TIMESTEPS}"]
         rows = min((len(all_columns[name][TIMESTEPS]) for name in shared), default=0)
+        alike: dict[bytes, list[str]] = {}
+        clocks: dict[bytes, NDArray[np.int64]] = {}
+        for name, found in all_columns.items():
+            steps = found[TIMESTEPS].read(0, rows if name in shared else len(found[TIMESTEPS]))
+            alike.setdefault(steps.tobytes(), []).append(name)
+            clocks[steps.tobytes()] = steps
+        # The group's own timesteps, or else those that most streams have.
+        main = max(alike, key=lambda clock: (any(name in shared for name in alike[clock]), len(alike[clock])))
         coordinates: dict[str, Any] = {}
         variables = {}
-        for name, found in all_columns.items():
-            key = name.partition("/")[2]
-            prefix = "" if name in shared else f"{key}_"
-            if f"{prefix}timestep" not in coordinates:
-                coordinates |= self.clock(found[TIMESTEPS], rows if name in shared else None, prefix)
-            count = rows if name in shared else len(found[key])
-            variables[key] = self.variable(name, key, found[key], count, f"{prefix}timestep")
+        for clock, members in alike.items():
+            prefix = "" if clock == main else f"{members[0].partition('/')[2]}_"
+            coordinates |= self.clock(clocks[clock], prefix)
+            for name in members:
+                key = name.partition("/")[2]
+                column, count = all_columns[name][key], len(clocks[clock])
+                variables[key] = self.variable(name, key, column, count, f"{prefix}timestep")
         return self.dataset(group, variables, coordinates)
 
     def one(self, name: str) -> Any:
         found = columns(self.episode, name)
         variable = self.variable(name, name, found[name], len(found[name]), "timestep")
-        return self.dataset(name, {name: variable}, self.clock(found[TIMESTEPS], None, ""))
+        steps = found[TIMESTEPS].read(0, len(found[TIMESTEPS]))
+        return self.dataset(name, {name: variable}, self.clock(steps, ""))
 
     def table(self, name: str, dim: str) -> Any:
         found = columns(self.episode, name)
@@ -108,9 +143,8 @@ class _Nodes:
         where = {"timestep": self.lazy(name, TIMESTEPS, steps, len(steps), (dim,))}
         return self.dataset(name, variables, where)
 
-    def clock(self, steps: Column, rows: int | None, prefix: str) -> dict[str, Any]:
+    def clock(self, values: NDArray[np.int64], prefix: str) -> dict[str, Any]:
         dim = f"{prefix}timestep"
-        values = steps.read(0, len(steps) if rows is None else rows)
         found = {dim: self.xarray.Variable((dim,), values, {"long_name": "timestep"})}
         if self.dt is not None:
             attributes = {"units": "s", "long_name": "time"}

@@ -56,6 +56,8 @@ def test_a_tree_has_the_loaders_values(experiment: ExperimentLoader) -> None:
     assert v.coords["time"].attrs["units"] == "s"
     assert tree["neural_states/slow"].dims == ("slow_timestep", "slow_axis_1", "slow_axis_2")
     assert tree.attrs["episode_id"] == 1
+    dims = {key: tree["behavior"][key].dims[0] for key in ("x", "image", "rare")}
+    assert dims == {"x": "timestep", "image": "timestep", "rare": "rare_timestep"}
 
 
 def test_values_are_read_when_they_are_asked_for(
