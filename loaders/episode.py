@@ -428,10 +428,11 @@ class EpisodeData:
 
         Nodes ``neural_states``, ``behavior``, ``spikes`` (the raster), ``rewards``, ``weight_changes`` and
         ``events``. The dimension ``timestep`` has the timesteps as its coordinate, which alone are read at
-        once; streams with other timesteps have ``<key>_timestep``, after the first of them. ``neuron`` counts
-        from 0 and has the columns of the network's neurons beside it; further axes are ``<key>_axis_1`` and so
-        on. Of weight changes and events, ``timestep`` is a coordinate along ``change`` and ``event``. What
-        netCDF has no type for is a document as text. The recording must stay open.
+        once; streams with other timesteps have ``<key>_timestep``, after the first of them. ``neuron``
+        counts from 0 and has the columns of the network's neurons beside it; further axes are
+        ``<key>_axis_1`` and so on. Of weight changes and events, ``timestep`` is a coordinate along
+        ``change`` and ``event``. What netCDF has no type for is a document as text. The recording must stay
+        open.
 
         Parameters
         ----------

@@ -74,25 +74,29 @@ def columns(episode: EpisodeData, name: str) -> dict[str, Column]:
 
     Of ``spikes`` the raster, as ``spikes``; of events as :func:`blocks` has them.
     """
+    return episode._recording.steady(lambda: _columns(episode, name))
+
+
+def _columns(episode: EpisodeData, name: str) -> dict[str, Column]:
     steady = episode._recording.steady
     if name == WEIGHT_CHANGES:
-        return steady(lambda: _weights(episode))
+        return _weights(episode)
     if name == EVENTS:
-        return steady(lambda: _events(episode))
+        return _events(episode)
     if name == SPIKES:
         fired = _kept(episode, lambda: _there(episode._spikes(), name))
-        shape = steady(lambda: (len(fired().clock()), fired().n_neurons))
+        shape = (len(fired().clock()), fired().n_neurons)
         dtype = fired().dtype
         found = Column(shape, dtype, lambda a, b: steady(lambda: _raster(fired(), a, b)))
         return {TIMESTEPS: _clocked(episode, shape[0], lambda: fired().clock()), SPIKES: found}
     if name == REWARDS:
         given = _kept(episode, lambda: _there(episode._rewards(), name))
-        rows = steady(lambda: len(given().clock()))
+        rows = len(given().clock())
         dtype = given().read(0, 0).dtype
         found = Column((rows,), dtype, lambda a, b: steady(lambda: given().read(a, b)))
         return {TIMESTEPS: _clocked(episode, rows, lambda: given().clock()), REWARDS: found}
     stream = episode.stream(name)
-    rows = steady(lambda: len(stream_clock(episode._stored(), name)))
+    rows = len(stream_clock(episode._stored(), name))
     if not episode._stored().running and len(stream) != rows:
         raise ReadError(f"{episode!r}: {name} has {len(stream)} rows and {rows} timesteps")
     found = Column((rows, *stream.shape[1:]), stream.dtype, lambda a, b: stream[a:b])
@@ -233,7 +237,7 @@ def _held(block: Block) -> dict[str, Column]:
 def _spike_blocks(episode: EpisodeData) -> Iterator[Block]:
     steady = episode._recording.steady
 
-    source_of = _kept(episode, lambda: _there(episode._spikes(), SPIKES))
+    source_of = steady(lambda: _kept(episode, lambda: _there(episode._spikes(), SPIKES)))
 
     def part(first: int, last: int) -> Block:
         source = source_of()

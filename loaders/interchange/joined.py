@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,16 +43,15 @@ def in_line(episodes: Sequence[EpisodeData]) -> list[Placed]:
 
 
 def joined(placed: Sequence[Placed], name: str) -> dict[str, Column]:
-    """The columns of a table, one episode after the other, ``timesteps`` on the common line.
+    """The columns of a table that all of these have, one after the other, ``timesteps`` on the line.
 
     Raises
     ------
     ExportError
         Episodes differ in columns, dtypes or shapes of rows, or timesteps fall.
     """
-    having = [part for part in placed if name in part.names]
-    found = [columns(part.episode, name) for part in having]
-    kinds = [{key: (str(c.dtype), c.shape[1:]) for key, c in part.items()} for part in found]
+    having, found = zip(*((part, columns(part.episode, name)) for part in placed), strict=True)
+    kinds = [kind_of(part) for part in found]
     for part, kind in zip(having, kinds, strict=True):
         if kind != kinds[0]:
             raise ExportError(
@@ -63,7 +62,21 @@ def joined(placed: Sequence[Placed], name: str) -> dict[str, Column]:
             raise ExportError(f"{name} of {part.episode!r}: timesteps fall, and time must not")
     for part, own in zip(having, found, strict=True):
         own[TIMESTEPS] = _shifted(own[TIMESTEPS], part.shift)
-    return {key: _one([part[key] for part in found]) for key in (found[0] if found else ())}
+    return {key: _one([part[key] for part in found]) for key in found[0]}
+
+
+def alike(placed: Sequence[Placed], name: str) -> list[list[Placed]]:
+    """The episodes that have a table, those with the same columns together."""
+    groups: dict[str, list[Placed]] = {}
+    for part in placed:
+        if name in part.names:
+            groups.setdefault(str(kind_of(columns(part.episode, name))), []).append(part)
+    return list(groups.values())
+
+
+def kind_of(found: Mapping[str, Column]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Dtype and shape of rows of each column."""
+    return {key: (str(column.dtype), column.shape[1:]) for key, column in found.items()}
 
 
 def _shifted(steps: Column, shift: int) -> Column:

@@ -107,9 +107,12 @@ class _Nodes:
         return found | {f"/{name}": self.table(name, dim) for name, dim in _TABLES.items() if name in names}
 
     def streams(self, group: str, names: list[str]) -> Any:
-        stored = self.episode._stored()
         all_columns = {name: columns(self.episode, name) for name in names}
-        shared = [name for name in names if stored.clock_path(name) == f"{group}/{TIMESTEPS}"]
+        shared = self.episode._recording.steady(
+            lambda: [
+                name for name in names if self.episode._stored().clock_path(name) == f"{group}/{TIMESTEPS}"
+            ]
+        )
         rows = min((len(all_columns[name][TIMESTEPS]) for name in shared), default=0)
         alike: dict[bytes, list[str]] = {}
         clocks: dict[bytes, NDArray[np.int64]] = {}

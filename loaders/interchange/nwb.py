@@ -15,7 +15,7 @@ from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column
 from loaders.interchange.extra import library
 from loaders.interchange.facts import neuron_columns
-from loaders.interchange.joined import Placed, in_line, joined
+from loaders.interchange.joined import Placed, alike, in_line, joined
 from loaders.interchange.seconds import Seconds, seconds
 from loaders.interchange.trains import Trains
 from recorder.errors import ExportError, OptionError
@@ -86,7 +86,11 @@ class _Content:
             self.spikes()
         for name in (EVENTS, WEIGHT_CHANGES):
             if name in names:
-                self.module("behavior" if name == EVENTS else "plasticity").add(self.table(name))
+                # Changes may name synapses in one episode and pairs of neurons in another.
+                for number, having in enumerate(alike(self.placed, name), 1):
+                    title = name if number == 1 else f"{name}_{number}"
+                    table = self.table(name, title, having)
+                    self.module("behavior" if name == EVENTS else "plasticity").add(table)
 
     def module(self, name: str) -> Any:
         found = self.file.processing.get(name)
@@ -102,7 +106,7 @@ class _Content:
     def series(self, name: str) -> Any:
         from loaders.interchange.streamed import rows
 
-        found = joined(self.placed, name)
+        found = joined([part for part in self.placed if name in part.names], name)
         steps = found.pop(TIMESTEPS)
         ((key, column),) = found.items()
         if "/" in key or ":" in key:
@@ -142,10 +146,10 @@ class _Content:
             resolution=self.dt,
         )
 
-    def table(self, name: str) -> Any:
+    def table(self, name: str, title: str, having: Sequence[Placed]) -> Any:
         from loaders.interchange.streamed import rows
 
-        found = joined(self.placed, name)
+        found = joined(having, name)
         steps = found.pop(TIMESTEPS)
         common = self.pynwb.core
         made = [
@@ -160,7 +164,7 @@ class _Content:
             ),
         ]
         return common.DynamicTable(
-            name=name,
+            name=title,
             description=_TABLES[name],
             id=common.ElementIdentifiers(name="id", data=np.arange(len(steps))),
             columns=made,

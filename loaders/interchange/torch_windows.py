@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from loaders.interchange.columns import Column, columns, tables
 from loaders.windows.groups import Groups
 from recorder.errors import ExportError, OptionError
-from recorder.format.layout import EVENTS, TIMESTEPS, WEIGHT_CHANGES
+from recorder.format.layout import EVENTS, RUNNING, TIMESTEPS, WEIGHT_CHANGES
 
 if TYPE_CHECKING:
     from loaders.episode import EpisodeData
@@ -56,8 +56,7 @@ class TorchWindows(Dataset[dict[str, torch.Tensor]]):
         self._held: dict[int, dict[str, torch.Tensor]] = {}
         counts = []
         for place, number in enumerate(self.episodes):
-            found = _checked(recording.get_episode(number), self.names)
-            rows = len(found[TIMESTEPS])
+            found, rows = _checked(recording.get_episode(number), self.names)
             counts.append(max(0, (rows - self.length) // self.stride + 1))
             if in_memory:
                 self._held[place] = {name: _tensor(column.read(0, rows)) for name, column in found.items()}
@@ -103,22 +102,23 @@ def to_torch(episode: EpisodeData, name: str) -> dict[str, torch.Tensor]:
     return {key: _tensor(values) for key, values in found.items()}
 
 
-def _checked(episode: EpisodeData, names: Sequence[str]) -> dict[str, Column]:
+def _checked(episode: EpisodeData, names: Sequence[str]) -> tuple[dict[str, Column], int]:
     known = [name for name in tables(episode) if name not in (WEIGHT_CHANGES, EVENTS)]
     for name in names:
         if name not in known:
             raise KeyError(f"{episode!r} has no rows {name!r}; it has {', '.join(known) or 'none'}")
-    first, *others = (columns(episode, name)[TIMESTEPS] for name in names)
-    steps = first.read(0, len(first))
-    for name, other in zip(names[1:], others, strict=True):
-        if len(other) != len(steps) or not np.array_equal(other.read(0, len(other)), steps):
-            raise ExportError(
-                f"{name} of {episode!r} has other timesteps than {names[0]}: give it other windows"
-            )
+    clocks = [columns(episode, name)[TIMESTEPS] for name in names]
+    # While the episode runs, streams end at different rows: all end with the shortest.
+    rows = min(len(clock) for clock in clocks)
+    steps = clocks[0].read(0, rows)
+    for clock in clocks:
+        same = len(clock) == rows or episode.status == RUNNING
+        if not same or not np.array_equal(clock.read(0, rows), steps):
+            raise ExportError(f"{', '.join(names)} of {episode!r} do not have the same timesteps")
     found = _named(episode, names)
     for name, column in found.items():
         _tensor(column.read(0, 0), name)
-    return found
+    return found, rows
 
 
 def _named(episode: EpisodeData, names: Sequence[str]) -> dict[str, Column]:

@@ -104,7 +104,7 @@ def test_workers_and_pickles_read_the_same(experiment: ExperimentLoader) -> None
 
 
 def test_what_does_not_fit_is_refused(experiment: ExperimentLoader) -> None:
-    with pytest.raises(ExportError, match=r"behavior/rare of .* has other timesteps than neural_states/v"):
+    with pytest.raises(ExportError, match=r"behavior/rare of .* do not have the same timesteps"):
         experiment.torch_windows(["neural_states/v", "behavior/rare"], 5)
     with pytest.raises(KeyError, match="has no rows 'events'"):
         experiment.torch_windows(["events"], 5)
