@@ -58,7 +58,7 @@ def tables(episode: EpisodeData) -> list[str]:
         found.append(REWARDS)
     if episode.get_weight_changes(0, 0):
         found.append(WEIGHT_CHANGES)
-    if next(episode.iter_events(), None) is not None:
+    if next(episode.iter_events(last=1), None) is not None:
         found.append(EVENTS)
     return found
 

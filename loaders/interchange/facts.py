@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 def check_units(episode: EpisodeData, units: Mapping[str, str] | None) -> Mapping[str, str]:
     """``units`` by table name; raises KeyError where one names nothing."""
-    known = tables(episode)
-    for name in units or {}:
-        if name not in known:
-            raise KeyError(f"units: {episode!r} has no {name!r}; it has {', '.join(known) or 'nothing'}")
+    check_known(episode, units, tables(episode))
     return units or {}
+
+
+def check_known(whose: Any, units: Mapping[str, str] | None, known: Iterable[str]) -> None:
+    """Raise KeyError where ``units`` name something that is not known."""
+    names = list(dict.fromkeys(known))
+    for name in units or {}:
+        if name not in names:
+            raise KeyError(f"units: {whose!r} has no {name!r}; it has {', '.join(names) or 'nothing'}")
 
 
 def neuron_columns(episode: EpisodeData) -> dict[str, NDArray[Any]]:

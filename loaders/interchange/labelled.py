@@ -51,9 +51,12 @@ def all_to_xarray(
     about = {"metadata": dumps(recording.get_metadata()), "config": dumps(recording.get_config())}
     root = xarray.Dataset(attrs={key: text.decode("ascii") for key, text in about.items()})
     found = {"/": root}
+    names: list[str] = []
     for number in recording.list_episodes() if episodes is None else episodes:
         episode = recording.get_episode(number)
-        own = {name: unit for name, unit in (units or {}).items() if name in tables(episode)}
+        known = tables(episode)
+        names += known
+        own = {name: unit for name, unit in (units or {}).items() if name in known}
         tree = to_xarray(episode, dt, own)
         path = episode_path(number)
         found |= {f"/{path}{node.path.rstrip('/')}": node.to_dataset() for node in tree.subtree}

@@ -147,7 +147,11 @@ def to_minari(
     if target.exists():
         raise FileExistsError(17, "File exists", str(target))
 
+    begun = False
+
     def buffers() -> Iterator[Any]:
+        nonlocal begun
+        begun = True
         for number in tqdm(chosen, desc="Minari", unit="episode", delay=1.0, leave=False, disable=None):
             yield steps.buffer(minari, recording.get_episode(number))
 
@@ -164,7 +168,9 @@ def to_minari(
             **facts | dict(about or {}),
         )
     except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
+        # Before that, the folder is not ours: somebody else may have made it meanwhile.
+        if begun:
+            shutil.rmtree(target, ignore_errors=True)
         raise
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from loaders.interchange.columns import columns, tables
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_units, neuron_columns, plain
+from loaders.interchange.facts import check_known, check_units, neuron_columns, plain
 from loaders.interchange.joined import in_line
 from loaders.interchange.seconds import Seconds, seconds
 from loaders.interchange.trains import Trains
@@ -36,12 +36,15 @@ def to_block(
         file_origin=str(recording.h5_path),
         **{key: dumps(value).decode("ascii") for key, value in about.items()},
     )
+    names: list[str] = []
     for number in recording.list_episodes() if episodes is None else episodes:
         episode = recording.get_episode(number)
         known = tables(episode)
+        names += known
         block.segments.append(
             to_segment(episode, dt, {name: unit for name, unit in (units or {}).items() if name in known})
         )
+    check_known(recording, units, names)
     block.check_relationships()
     return block
 
@@ -112,12 +115,12 @@ class _Segment:
     def trains(self) -> list[Any]:
         (placed,) = in_line([self.episode])
         trains = Trains([placed])
-        known = neuron_columns(self.episode)
+        known = {key: column.tolist() for key, column in neuron_columns(self.episode).items()}
         made = []
         for neuron in range(trains.n_neurons):
             own = trains.of(neuron)
             graded = {} if trains.values is None else {"values": np.array(trains.values[own])}
-            about = plain({key: column[neuron].item() for key, column in known.items()})
+            about = plain({key: column[neuron] for key, column in known.items()})
             made.append(
                 self.neo.SpikeTrain(
                     self.times(trains.timesteps[own]),

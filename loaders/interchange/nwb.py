@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column
 from loaders.interchange.extra import library
-from loaders.interchange.facts import neuron_columns
+from loaders.interchange.facts import check_known, neuron_columns
 from loaders.interchange.joined import Placed, alike, in_line, joined
+from loaders.interchange.progress import Watched
 from loaders.interchange.seconds import Seconds, seconds
 from loaders.interchange.trains import Trains
 from recorder.errors import ExportError, OptionError
@@ -46,13 +47,11 @@ def to_nwb(
     chosen = recording.list_episodes() if episodes is None else list(episodes)
     placed = in_line([recording.get_episode(number) for number in chosen])
     names = list(dict.fromkeys(name for part in placed for name in part.names))
-    for name in units or {}:
-        if name not in names:
-            raise KeyError(f"units: {recording!r} has no {name!r}; it has {', '.join(names) or 'nothing'}")
+    check_known(recording, units, names)
     target = Path(path)
-    with aside(target) as part:
+    with aside(target) as part, Watched("NWB") as watched:
         file = _file(pynwb, recording, dict(about or {}))
-        _Content(pynwb, file, placed, step, units or {}).add(names)
+        _Content(pynwb, file, placed, step, units or {}, watched).add(names)
         _trials(file, recording, placed, step)
         with pynwb.NWBHDF5IO(part, "w") as io:
             io.write(file)
@@ -63,9 +62,16 @@ class _Content:
     """Puts what episodes have into an NWB file."""
 
     def __init__(
-        self, pynwb: Any, file: Any, placed: Sequence[Placed], dt: float, units: Mapping[str, str]
+        self,
+        pynwb: Any,
+        file: Any,
+        placed: Sequence[Placed],
+        dt: float,
+        units: Mapping[str, str],
+        watched: Watched,
     ) -> None:
         self.pynwb, self.file, self.placed, self.dt, self.units = pynwb, file, placed, dt, units
+        self.watched = watched
 
     def add(self, names: Sequence[str]) -> None:
         behaviour = []
@@ -115,7 +121,7 @@ class _Content:
             raise ExportError(f"{name}: NWB has no series of {column.dtype} with rows {column.shape[1:]}")
         return self.pynwb.TimeSeries(
             name=key,
-            data=rows(column),
+            data=rows(self.watched(column)),
             unit=self.units.get(name, "unknown"),
             timestamps=self.times(steps),
             description=f"{name} as it was logged",
@@ -135,9 +141,10 @@ class _Content:
             index = common.VectorIndex(name=f"{key}_index", data=trains.ends.astype(np.uint64), target=column)
             made += [index, column]  # in this order, where the column is written piece by piece
         for key, facts in neuron_columns(self.placed[0].episode).items():
-            if facts.dtype.kind in "biufU":
-                texts = facts.astype(object) if facts.dtype.kind == "U" else facts
-                made.append(common.VectorData(name=key, description=f"{key} of the network", data=texts))
+            texts: Any = facts.astype(object) if facts.dtype.kind == "U" else facts
+            if facts.dtype.kind not in "biufU":
+                texts = [x if isinstance(x, str) else dumps(x).decode("ascii") for x in facts.tolist()]
+            made.append(common.VectorData(name=key, description=f"{key} of the network", data=texts))
         self.file.units = self.pynwb.misc.Units(
             name="units",
             description="neurons of the simulation, by their place in the raster",

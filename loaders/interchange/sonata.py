@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, blocks, columns, rising, spans, tables
 from loaders.interchange.facts import check_units
+from loaders.interchange.progress import Watched
 from loaders.interchange.seconds import Seconds, seconds
 from recorder.errors import ExportError, InvalidNameError
 from recorder.format.clock import Clock
@@ -44,7 +45,7 @@ def to_sonata(
         _check_ungraded(episode)
     known = check_units(episode, units)
     target = Path(folder)
-    with aside(target, folder=True) as part:
+    with aside(target, folder=True) as part, Watched("SONATA") as watched:
         if SPIKES in names:
             spikes = ((b[TIMESTEPS] * step, b["neuron_ids"]) for b in blocks(episode, SPIKES))
             write_spikes(part / "spikes.h5", population, spikes, by_time=rising(episode, SPIKES))
@@ -54,7 +55,7 @@ def to_sonata(
                 population,
                 column.shape[1],
                 column.dtype,
-                _pieces(column),
+                _pieces(watched(column)),
                 time=(clock.first * step, (clock.first + clock.step * len(column)) * step, clock.step * step),
                 units=known.get(name, "unknown"),
             )

@@ -75,3 +75,5 @@ def test_what_is_missing_is_said(experiment: ExperimentLoader) -> None:
         experiment.to_neo()
     with pytest.raises(OptionError, match="quantities knows no 'millivolts of mine'"):
         experiment.get_episode(0).to_neo(dt=DT, units={"behavior/x": "millivolts of mine"})
+    with pytest.raises(KeyError, match="has no 'v'"):
+        experiment.to_neo(dt=DT, units={"v": "mV"})

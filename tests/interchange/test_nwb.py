@@ -133,6 +133,28 @@ def test_graded_spikes_keep_their_values(tmp_path: Path) -> None:
         assert [units["spike_values"][i].tolist() for i in range(2)] == [[1.5], [2.5, -1.0, 0.5]]
 
 
+def test_neurons_that_are_silent_are_units_without_times(tmp_path: Path) -> None:
+    with DataExporter("silent", output_base_dir=str(tmp_path)) as out:
+        out.save_network_structure(
+            {"neuron_types": ["a", "b"], "odd": np.array([1.5, 2.5])},
+            {"source_ids": np.array([0]), "target_ids": np.array([1])},
+            np.array([1.0]),
+        )
+        out.start_episode()
+        out.log(timestep=0, spikes=np.zeros(2, bool))
+        out.end_episode()
+        out.start_episode()
+        out.end_episode()
+    with ExperimentLoader(out.output_dir) as loader:
+        loader.to_nwb(tmp_path / "silent.nwb", dt=1.0)
+    with pynwb.NWBHDF5IO(tmp_path / "silent.nwb", "r") as io:
+        file = io.read()
+        assert [file.units["spike_times"][i].tolist() for i in range(2)] == [[], []]
+        assert file.units["neuron_types"][:].tolist() == ["a", "b"]
+        assert file.units["neuron_odd"][:].tolist() == [1.5, 2.5]
+        assert file.trials["stop_time"][:].tolist() == [1.0, 1.0]
+
+
 def test_what_nwb_cannot_hold_is_refused(experiment: ExperimentLoader, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="a recording has timesteps, not seconds: give dt"):
         experiment.to_nwb(tmp_path / "a.nwb")

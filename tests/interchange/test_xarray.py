@@ -105,6 +105,8 @@ def test_what_cannot_be_is_refused(experiment: ExperimentLoader, tmp_path: Path)
     episode = experiment.get_episode(0)
     with pytest.raises(KeyError, match=r"units: .* has no 'v'"):
         episode.to_xarray(units={"v": "mV"})
+    with pytest.raises(KeyError, match="has no 'v'"):
+        experiment.to_xarray(units={"v": "mV"})
     for dt, message in ((0.0, "greater than 0, got 0.0"), ("step", "no 'step'; it has dt, layers")):
         with pytest.raises(OptionError, match=message):
             episode.to_xarray(dt=dt)
