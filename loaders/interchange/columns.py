@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 << 20
 """What is read at once of a recording that goes elsewhere."""
 _SPIKES = 1 << 20
+_CELLS = 1 << 26
+"""Rows times neurons that are read at once at most, should all of a sudden all neurons fire."""
 _FIRST_ROWS = 1024
 _EVENTS = 10_000
 
@@ -236,29 +238,26 @@ def _held(block: Block) -> dict[str, Column]:
 
 def _spike_blocks(episode: EpisodeData) -> Iterator[Block]:
     steady = episode._recording.steady
-
     source_of = steady(lambda: _kept(episode, lambda: _there(episode._spikes(), SPIKES)))
 
     def part(first: int, last: int) -> Block:
         source = source_of()
         spikes = source.read(first, last)
-        found = {"timesteps": source.clock().put_values(spikes.rows), "neuron_ids": spikes.neurons}
+        found = {TIMESTEPS: source.clock().put_values(spikes.rows), "neuron_ids": spikes.neurons}
         return found if spikes.values is None else found | {"values": spikes.values}
 
-    total = steady(lambda: len(source_of().clock()))
-    first, size = 0, _FIRST_ROWS
+    total, width = steady(lambda: (len(source_of().clock()), source_of().n_neurons))
+    first, size, most = 0, _FIRST_ROWS, max(_FIRST_ROWS, _CELLS // width)
     while True:
         last = min(first + size, total)
         block = steady(lambda a=first, b=last: part(a, b))  # type: ignore[misc]
         yield block
-        count = len(block["timesteps"])
         first = last
         if first >= total:
             return
-        # So many rows at a time as make a good number of spikes, whatever the rate.
-        size = (
-            min(size * 2, 1 << 24) if count < _SPIKES // 2 else max(1, size // 2) if count > _SPIKES else size
-        )
+        # So many rows at a time as make a good number of spikes at the rate of the last ones.
+        count = len(block[TIMESTEPS])
+        size = min(size * 2, most) if count < _SPIKES // 2 else max(1, size // 2) if count > _SPIKES else size
 
 
 def _texts(texts: tuple[str, ...]) -> NDArray[Any]:

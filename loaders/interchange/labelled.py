@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, columns, tables
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_units, neuron_columns, plain
+from loaders.interchange.facts import check_known, check_units, neuron_columns, plain
 from loaders.interchange.seconds import Seconds, seconds
 from recorder.errors import ExportError
 from recorder.format.document import dumps
@@ -60,6 +60,7 @@ def all_to_xarray(
         tree = to_xarray(episode, dt, own)
         path = episode_path(number)
         found |= {f"/{path}{node.path.rstrip('/')}": node.to_dataset() for node in tree.subtree}
+    check_known(recording, units, names)
     return xarray.DataTree.from_dict(
         found, name=str(recording.attributes.get("experiment_name", "recording"))
     )
