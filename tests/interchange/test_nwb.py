@@ -136,7 +136,7 @@ def test_graded_spikes_keep_their_values(tmp_path: Path) -> None:
 def test_neurons_that_are_silent_are_units_without_times(tmp_path: Path) -> None:
     with DataExporter("silent", output_base_dir=str(tmp_path)) as out:
         out.save_network_structure(
-            {"neuron_types": ["a", "b"], "odd": np.array([1.5, 2.5])},
+            {"neuron_ids": np.arange(2), "neuron_types": ["a", "b"], "odd": np.array([1.5, 2.5])},
             {"source_ids": np.array([0]), "target_ids": np.array([1])},
             np.array([1.0]),
         )
