@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Block, blocks, check_name, tables, together
 from loaders.interchange.extra import library
+from loaders.interchange.facts import check_known
 from recorder.errors import ExportError
 from recorder.format.document import dumps
 from recorder.format.layout import TIMESTEPS
@@ -53,7 +54,10 @@ def to_arrow(episode: EpisodeData, name: str) -> Any:
 
 
 def to_parquet(
-    recording: ExperimentLoader, folder: str | os.PathLike[str], episodes: Iterable[int] | None = None
+    recording: ExperimentLoader,
+    folder: str | os.PathLike[str],
+    episodes: Iterable[int] | None,
+    only: Collection[str] | None,
 ) -> Path:
     """See :meth:`loaders.ExperimentLoader.to_parquet`."""
     from tqdm import tqdm
@@ -61,6 +65,8 @@ def to_parquet(
     arrow, parquet = library("pyarrow", EXTRA), library("pyarrow.parquet", EXTRA)
     chosen = [recording.get_episode(i) for i in (recording.list_episodes() if episodes is None else episodes)]
     work = [(episode, name) for episode in chosen for name in tables(episode)]
+    check_known(recording, only, (name for _, name in work), "only")
+    work = [(episode, name) for episode, name in work if only is None or name in only]
     target = Path(folder)
     with aside(target, folder=True) as part:
         for episode, name in tqdm(work, desc="Parquet", unit="table", delay=1.0, leave=False, disable=None):

@@ -21,12 +21,12 @@ def check_units(episode: EpisodeData, units: Mapping[str, str] | None) -> Mappin
     return units or {}
 
 
-def check_known(whose: Any, units: Mapping[str, str] | None, known: Iterable[str]) -> None:
-    """Raise KeyError where ``units`` name something that is not known."""
+def check_known(whose: Any, given: Iterable[str] | None, known: Iterable[str], what: str = "units") -> None:
+    """Raise KeyError where what was given names something that is not known."""
     names = list(dict.fromkeys(known))
-    for name in units or {}:
+    for name in given or ():
         if name not in names:
-            raise KeyError(f"units: {whose!r} has no {name!r}; it has {', '.join(names) or 'nothing'}")
+            raise KeyError(f"{what}: {whose!r} has no {name!r}; it has {', '.join(names) or 'nothing'}")
 
 
 def neuron_columns(episode: EpisodeData) -> dict[str, NDArray[Any]]:

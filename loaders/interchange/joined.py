@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loaders.interchange.columns import Column, columns, rising, tables
+from loaders.interchange.facts import check_known
 from recorder.errors import ExportError
 from recorder.format.layout import TIMESTEPS
 
@@ -31,15 +32,21 @@ class Placed:
     stop: int
 
 
-def in_line(episodes: Sequence[EpisodeData]) -> list[Placed]:
-    """The first episode at its own timesteps, each other one where the one before it ends."""
+def in_line(episodes: Sequence[EpisodeData], only: Collection[str] | None = None) -> list[Placed]:
+    """The first episode at its own timesteps, each other one where the one before it ends.
+
+    Of their tables those in ``only``; raises KeyError where none of them has one of these.
+    """
     placed: list[Placed] = []
     for episode in episodes:
         low, high = episode.span() or (0, 0)
         shift = placed[-1].stop - low if placed else 0
         names = tuple(tables(episode))
         placed.append(Placed(episode, names, shift, low + shift, high + shift))
-    return placed
+    check_known(list(episodes), only, (name for part in placed for name in part.names), "only")
+    if only is None:
+        return placed
+    return [replace(part, names=tuple(name for name in part.names if name in only)) for part in placed]
 
 
 def joined(placed: Sequence[Placed], name: str) -> dict[str, Column]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,12 +40,13 @@ def to_nwb(
     units: Mapping[str, str] | None,
     about: Mapping[str, Any] | None,
     episodes: Iterable[int] | None,
+    only: Collection[str] | None,
 ) -> Path:
     """See :meth:`loaders.ExperimentLoader.to_nwb`."""
     pynwb = library("pynwb", EXTRA)
     step = seconds(dt, recording)
     chosen = recording.list_episodes() if episodes is None else list(episodes)
-    placed = in_line([recording.get_episode(number) for number in chosen])
+    placed = in_line([recording.get_episode(number) for number in chosen], only)
     names = list(dict.fromkeys(name for part in placed for name in part.names))
     check_known(recording, units, names)
     target = Path(path)

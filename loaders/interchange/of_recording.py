@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def to_parquet(
-    self: ExperimentLoader, folder: str | os.PathLike[str], *, episodes: Iterable[int] | None = None
+    self: ExperimentLoader,
+    folder: str | os.PathLike[str],
+    *,
+    episodes: Iterable[int] | None = None,
+    only: Collection[str] | None = None,
 ) -> Path:
     """Every table of the episodes as Parquet files in a new folder, in constant memory; extra ``arrow``.
 
@@ -29,9 +33,13 @@ def to_parquet(
         Where; must not be there yet. It appears when it is complete.
     episodes : iterable of int, optional
         Only these.
+    only : collection of str, optional
+        Only these tables, such as ``["spikes", "neural_states/v"]``.
 
     Raises
     ------
+    KeyError
+        ``only`` names nothing that is there.
     FileExistsError
         ``folder`` is there.
     ExportError
@@ -39,7 +47,7 @@ def to_parquet(
     """
     from loaders.interchange.arrow import to_parquet
 
-    return to_parquet(self, folder, episodes)
+    return to_parquet(self, folder, episodes, only)
 
 
 def to_xarray(
@@ -77,6 +85,7 @@ def to_nwb(
     units: Mapping[str, str] | None = None,
     about: Mapping[str, Any] | None = None,
     episodes: Iterable[int] | None = None,
+    only: Collection[str] | None = None,
 ) -> Path:
     """The recording as an NWB file, in constant memory; extra ``nwb``.
 
@@ -102,9 +111,13 @@ def to_nwb(
         simulation; what it is a model of, you know).
     episodes : iterable of int, optional
         Only these.
+    only : collection of str, optional
+        Only these tables, such as ``["spikes", "neural_states/v"]``.
 
     Raises
     ------
+    KeyError
+        ``units`` or ``only`` name nothing that is there.
     FileExistsError
         ``path`` is there.
     OptionError
@@ -114,7 +127,7 @@ def to_nwb(
     """
     from loaders.interchange.nwb import to_nwb
 
-    return to_nwb(self, path, dt, units, about, episodes)
+    return to_nwb(self, path, dt, units, about, episodes, only)
 
 
 def to_neo(

@@ -49,6 +49,7 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 @click.option("--dt", metavar="SECONDS", help="Seconds of a timestep, or the configuration's key of them.")
 @click.option("--unit", "units", metavar="STREAM=UNIT", multiple=True, help="May be repeated.")
 @click.option("--episode", "episodes", metavar="ID", type=int, multiple=True, help="Only these.")
+@click.option("--only", metavar="TABLE", multiple=True, help="Parquet, NWB: only such, like spikes.")
 @click.option("--report", "reports", metavar="STREAM", multiple=True, help="SONATA: only these streams.")
 @click.option("--population", default="default", show_default=True, help="SONATA: name of the nodes.")
 @click.option("--observations", metavar="STREAM", help="Agents: what was seen.")
@@ -67,6 +68,7 @@ def command(path: Path, form: str, **options: Any) -> None:
 
     options["units"] = dict(_pair(text) for text in options["units"]) or None
     options["dt"] = _number_or_key(options["dt"])
+    options["only"] = list(options["only"]) or None
     options["episodes"] = list(options["episodes"]) or None
     with ExperimentLoader(data_file(path)) as recording:
         unknown = set(options["episodes"] or ()) - set(recording.list_episodes())
@@ -99,7 +101,7 @@ def _number_or_key(text: str | None) -> float | str | None:
 
 
 def _parquet(recording: ExperimentLoader, given: dict[str, Any]) -> str:
-    return str(recording.to_parquet(given["out"], episodes=given["episodes"]))
+    return str(recording.to_parquet(given["out"], episodes=given["episodes"], only=given["only"]))
 
 
 def _netcdf(recording: ExperimentLoader, given: dict[str, Any]) -> str:
@@ -109,7 +111,7 @@ def _netcdf(recording: ExperimentLoader, given: dict[str, Any]) -> str:
 
 
 def _nwb(recording: ExperimentLoader, given: dict[str, Any]) -> str:
-    chosen = {key: given[key] for key in ("dt", "units", "episodes")}
+    chosen = {key: given[key] for key in ("dt", "units", "episodes", "only")}
     return str(recording.to_nwb(given["out"], **chosen))
 
 

@@ -27,7 +27,8 @@ def test_help_lists_the_formats() -> None:
 def test_parquet(recording: Path, tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    done = run("--to", "parquet", recording, "-o", tmp_path / "out", "--episode", 1)
+    done = run("--to", "parquet", recording, "-o", tmp_path / "out", "--episode", 1, "--only", "spikes")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["episodes.parquet", "spikes"]
     assert (done.exit_code, done.output.strip()) == (0, str(tmp_path / "out"))
     with ExperimentLoader(recording) as loader:
         own = loader.get_episode(1).get_spikes()["neuron_ids"]

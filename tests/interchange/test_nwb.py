@@ -116,6 +116,12 @@ def test_one_episode_keeps_its_timesteps(experiment: ExperimentLoader, tmp_path:
         assert shifts(file) == [0]
     with pytest.raises(FileExistsError):
         episode.to_nwb(tmp_path / "one.nwb", dt=DT)
+    experiment.to_nwb(tmp_path / "some.nwb", dt=DT, only=["behavior/x"])
+    with pynwb.NWBHDF5IO(tmp_path / "some.nwb", "r") as io:
+        some = io.read()
+        assert some.units is None
+        assert list(some.processing["behavior"]["behavior"].time_series) == ["x"]
+        assert not some.acquisition
 
 
 def test_graded_spikes_keep_their_values(tmp_path: Path) -> None:
