@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         validate_manifest,
         validate_patient_disjointness,
     )
-    from recorder.errors import ClosedError, DamagedError, NotRunningError, ReadError
+    from recorder.errors import ClosedError, DamagedError, ExportError, NotRunningError, ReadError
 
 __all__ = [
     "BalancedSeizureDataset",
@@ -72,6 +72,7 @@ __all__ = [
     "EpisodeTable",
     "ExperimentCollection",
     "ExperimentLoader",
+    "ExportError",
     "HDF5SubjectPairDataset",
     "JASPERSteeringDataset",
     "LiveExperiment",
@@ -137,6 +138,7 @@ _HOMES = {
     "ExperimentCollection": "loaders.collection",
     "ExperimentLoader": "loaders.experiment",
     "JASPERSteeringDataset": "loaders.steering",
+    "ExportError": "recorder.errors",
     "LiveExperiment": "loaders.live",
     "LiveStatus": "loaders.live",
     "NotRunningError": "recorder.errors",

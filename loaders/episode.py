@@ -12,6 +12,7 @@ from loaders import events, original_streams, spikes, weights
 from loaders.accounts import StreamAccount, episode_accounts
 from loaders.between import events_between, weights_between
 from loaders.documents import episode_attributes, stored_tree
+from loaders.interchange import of_episode
 from loaders.select import Neurons
 from loaders.steady import steady
 from loaders.stream import StreamData, StreamGroup, read_group, stream_clock, stream_keys
@@ -383,6 +384,14 @@ class EpisodeData:
         """What was given as ``final_state`` when the episode ended, by key; {} when nothing was."""
         group = self._stored().subgroup(FINAL_STATE)
         return {} if group is None else stored_tree(group)
+
+    to_pandas = of_episode.to_pandas
+    to_arrow = of_episode.to_arrow
+    to_xarray = of_episode.to_xarray
+    to_nwb = of_episode.to_nwb
+    to_neo = of_episode.to_neo
+    to_torch = of_episode.to_torch
+    to_sonata = of_episode.to_sonata
 
     def __repr__(self) -> str:
         return f"<EpisodeData {self.episode_id} of {self._loader.h5_path.name}>"

@@ -27,6 +27,7 @@ COMMANDS = {
     "pack": "Write a finished recording anew: smaller, filtered otherwise, laid out for the cloud.",
     "merge": "Write the episodes of several recordings into one.",
     "split": "Write some episodes of a recording into one of their own.",
+    "export": "Write a recording as files of other tools.",
     "storage": "Look after a store of network states.",
     "build-cache": "Cut EEG recordings into labelled windows for training.",
     "scan-cache": "Write the manifest of a cache of EEG windows.",

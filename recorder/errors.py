@@ -39,6 +39,7 @@
     ├── NoTrainingDataError (SystemExit)    a training has no windows, or none with a seizure
     ├── NoItemError (IndexError)            a dataset has no sample of this number
     ├── BatchError (AssertionError)         a batch is not what a training loop may be given
+    ├── ExportError (ValueError)            a recording does not fit the form it was asked for in
     └── HDF5StorageError                    a store of network states could not do what it was asked to
         ├── StorageInputError (InputError)  a value for a store; nothing of it was stored
         └── StorageLockedError (OSError)    others use the store's file for too long
@@ -248,6 +249,10 @@ class NoItemError(FlightrecError, IndexError):
 
 class BatchError(FlightrecError, AssertionError):
     """A batch is not what a training loop may be given."""
+
+
+class ExportError(FlightrecError, ValueError):
+    """A recording does not fit the form it was asked for in; nothing of it was written."""
 
 
 class HDF5StorageError(FlightrecError):

@@ -77,6 +77,7 @@ LOADERS = {
     "EpisodeTable",
     "ExperimentCollection",
     "ExperimentLoader",
+    "ExportError",
     "LiveExperiment",
     "LiveStatus",
     "NotRunningError",

@@ -1,0 +1,37 @@
+"""Files and folders that others read, written beside their place and moved there when they are whole."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
+    """A path to write to, which becomes ``target`` unless an exception leaves the block; then it is removed.
+
+    Raises
+    ------
+    FileExistsError
+        ``target`` is there already: nothing is overwritten.
+    """
+    _free(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        part = home / target.name
+        if folder:
+            part.mkdir()
+        yield part
+        _free(target)
+        part.rename(target)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _free(target: Path) -> None:
+    if target.exists() or target.is_symlink():
+        raise FileExistsError(17, "File exists", str(target))

@@ -1,0 +1,91 @@
+"""SONATA: an episode as a file of spikes and files of reports, which libsonata reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loaders.interchange.aside import aside
+from loaders.interchange.columns import Column, blocks, columns, rising, spans, tables
+from loaders.interchange.facts import check_units
+from loaders.interchange.progress import Watched
+from loaders.interchange.seconds import Seconds, seconds
+from recorder.errors import ExportError, InvalidNameError
+from recorder.format.clock import Clock
+from recorder.format.layout import NEURAL, SPIKES, TIMESTEPS
+from recorder.h5.sonata import write_report, write_spikes
+
+if TYPE_CHECKING:
+    from loaders.episode import EpisodeData
+
+
+def to_sonata(
+    episode: EpisodeData,
+    folder: str | os.PathLike[str],
+    dt: Seconds,
+    population: str,
+    reports: Sequence[str] | None,
+    units: Mapping[str, str] | None,
+) -> Path:
+    """See :meth:`loaders.EpisodeData.to_sonata`."""
+    # In milliseconds, as SONATA's tools expect.
+    step, names = seconds(dt, episode._loader) * 1e3, tables(episode)
+    if not population or "/" in population or population == "." or "\0" in population:
+        raise InvalidNameError("population", "the name of a group", repr(population))
+    wanted = [name for name in names if name.startswith(f"{NEURAL}/")] if reports is None else list(reports)
+    found = {name: _report(episode, name) for name in wanted}
+    if not found and SPIKES not in names:
+        raise ExportError(f"{episode!r} has neither spikes nor neural states for SONATA")
+    if SPIKES in names:
+        _check_ungraded(episode)
+    known = check_units(episode, units)
+    target = Path(folder)
+    with aside(target, folder=True) as part, Watched("SONATA") as watched:
+        if SPIKES in names:
+            spikes = ((b[TIMESTEPS] * step, b["neuron_ids"]) for b in blocks(episode, SPIKES))
+            write_spikes(part / "spikes.h5", population, spikes, by_time=rising(episode, SPIKES))
+        for name, (clock, column) in found.items():
+            write_report(
+                part / f"{name.partition('/')[2]}_report.h5",
+                population,
+                column.shape[1],
+                column.dtype,
+                _pieces(watched(column)),
+                time=(clock.first * step, (clock.first + clock.step * len(column)) * step, clock.step * step),
+                units=known.get(name, "unknown"),
+            )
+    return target
+
+
+def _report(episode: EpisodeData, name: str) -> tuple[Clock, Column]:
+    """The even clock and the column of a stream that a report can hold."""
+    if name not in episode.streams:
+        raise KeyError(f"{episode!r} has no stream {name!r}; it has {', '.join(episode.streams) or 'none'}")
+    steps, column = columns(episode, name).values()
+    clock = Clock.of(steps.read(first, last) for first, last in spans(len(steps), steps.row_bytes))
+    reason = ""
+    if column.dtype.kind not in "iuf":
+        reason = f"it is {column.dtype}"
+    elif len(column.shape) != 2:
+        reason = f"its rows are {column.shape[1:]}, not a value a neuron"
+    elif clock.uneven is not None or not len(clock):
+        reason = "its timesteps are not even"
+    if reason:
+        raise ExportError(f"{name} of {episode!r} is no report of SONATA: {reason}; give reports without it")
+    return clock, column
+
+
+def _check_ungraded(episode: EpisodeData) -> None:
+    source = episode._spikes()
+    if source is not None and source.read(0, 0).values is not None:
+        raise ExportError(f"spikes of {episode!r} have values, and SONATA's have none")
+
+
+def _pieces(column: Column) -> Iterator[NDArray[Any]]:
+    for first, last in spans(len(column), column.row_bytes):
+        yield np.asarray(column.read(first, last))

@@ -1,0 +1,83 @@
+"""SONATA's files of spikes and of reports, written piece by piece.
+
+https://github.com/AllenInstitute/sonata/blob/master/docs/SONATA_DEVELOPER_GUIDE.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC, _VERSION = 0x0A7A, (0, 1)
+_SORTING = {"none": 0, "by_id": 1, "by_time": 2}
+_CHUNK = 1 << 18
+
+
+def write_spikes(
+    path: Path,
+    population: str,
+    blocks: Iterable[tuple[NDArray[np.float64], NDArray[np.int64]]],
+    *,
+    by_time: bool,
+) -> None:
+    """Times in milliseconds and neurons, ``(spikes,)`` each, in the order in which they come."""
+    with _made(path) as file:
+        group = file.create_group(f"spikes/{population}")
+        kind = h5py.enum_dtype(_SORTING, np.uint8)
+        group.attrs.create("sorting", _SORTING["by_time" if by_time else "none"], dtype=kind)
+        times = _growing(group, "timestamps", np.dtype(np.float64))
+        times.attrs["units"] = "ms"
+        nodes = _growing(group, "node_ids", np.dtype(np.uint64))
+        for values, neurons in blocks:
+            _extend(times, values)
+            _extend(nodes, neurons.astype(np.uint64))
+
+
+def write_report(
+    path: Path,
+    population: str,
+    width: int,
+    dtype: np.dtype[Any],
+    blocks: Iterable[NDArray[Any]],
+    *,
+    time: tuple[float, float, float],
+    units: str,
+) -> None:
+    """A value of each neuron, ``(rows, width)`` in blocks; ``time`` is start, stop and step in ms."""
+    with _made(path) as file:
+        group = file.create_group(f"report/{population}")
+        data = _growing(group, "data", dtype, width)
+        data.attrs["units"] = units
+        mapping = group.create_group("mapping")
+        nodes = mapping.create_dataset("node_ids", data=np.arange(width, dtype=np.uint64))
+        nodes.attrs["sorted"] = np.uint8(1)
+        mapping.create_dataset("index_pointers", data=np.arange(width + 1, dtype=np.uint64))
+        mapping.create_dataset("element_ids", data=np.zeros(width, np.uint32))
+        clock = mapping.create_dataset("time", data=np.array(time, np.float64))
+        clock.attrs["units"] = "ms"
+        for values in blocks:
+            _extend(data, values)
+
+
+def _made(path: Path) -> h5py.File:
+    file = h5py.File(path, "x")
+    file.attrs["magic"] = np.uint32(_MAGIC)
+    file.attrs["version"] = np.array(_VERSION, np.uint32)
+    return file
+
+
+def _growing(group: h5py.Group, name: str, dtype: np.dtype[Any], *row: int) -> h5py.Dataset:
+    rows = max(1, _CHUNK // max(1, dtype.itemsize * int(np.prod(row, dtype=np.int64))))
+    # Without filters: the HDF5 inside libsonata has none.
+    return group.create_dataset(name, (0, *row), dtype, maxshape=(None, *row), chunks=(rows, *row))
+
+
+def _extend(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
+    if len(values):
+        dataset.resize(len(dataset) + len(values), 0)
+        dataset[len(dataset) - len(values) :] = values

@@ -1,0 +1,87 @@
+"""libsonata reads the spikes and reports that were recorded, at their times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from loaders import ExperimentLoader, ExportError
+from loaders.interchange import columns
+from recorder import DataExporter, InvalidNameError, OptionError
+
+libsonata = pytest.importorskip("libsonata")
+DT, MS = 0.0001, 0.0001 * 1e3
+
+
+def test_spikes_come_back_equal(
+    experiment: ExperimentLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "_FIRST_ROWS", 8)
+    episode = experiment.get_episode(1)
+    folder = episode.to_sonata(tmp_path / "out", dt=DT, population="cells", reports=["neural_states/v"])
+    reader = libsonata.SpikeReader(folder / "spikes.h5")
+    assert reader.get_population_names() == ["cells"]
+    cells = reader["cells"]
+    assert (cells.sorting, cells.time_units) == ("by_time", "ms")
+    own = episode.get_spikes()
+    found = cells.get_dict()
+    assert_array_equal(np.rint(found["timestamps"] / MS), own["timesteps"])
+    assert_array_equal(found["timestamps"], own["timesteps"] * MS)
+    assert_array_equal(found["node_ids"], own["neuron_ids"])
+    for neuron in range(5):
+        times = [time for _, time in cells.get(node_ids=[neuron])]
+        assert_array_equal(times, episode.get_spikes(neurons=neuron)["timesteps"] * MS)
+
+
+def test_reports_come_back_equal(
+    experiment: ExperimentLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "BLOCK_BYTES", 200)
+    episode = experiment.get_episode(2)
+    stream = episode.stream("neural_states/v")
+    units = {"neural_states/v": "mV"}
+    folder = episode.to_sonata(tmp_path / "out", dt=DT, reports=["neural_states/v"], units=units)
+    report = libsonata.SomaReportReader(folder / "v_report.h5")["default"]
+    assert (report.data_units, report.time_units, report.get_node_ids()) == ("mV", "ms", [0, 1, 2, 3, 4])
+    frame = report.get()
+    assert_array_equal(frame.data, stream.read())
+    assert frame.data.dtype == stream.dtype == np.float32
+    assert_array_equal(np.rint(np.asarray(frame.times) / MS), stream.timesteps)
+    some = report.get(node_ids=[1, 3], tstart=110 * MS, tstop=119 * MS)
+    assert_array_equal(some.data, stream.read(110, 120)[:, [1, 3]])
+    with h5py.File(folder / "v_report.h5") as file:
+        assert_array_equal(file["report/default/data"], stream.read())
+        assert file.attrs["magic"] == 0x0A7A
+
+
+def test_what_sonata_cannot_hold_is_refused(experiment: ExperimentLoader, tmp_path: Path) -> None:
+    episode = experiment.get_episode(0)
+    with pytest.raises(OptionError, match="give dt"):
+        episode.to_sonata(tmp_path / "out")
+    with pytest.raises(
+        ExportError, match=r"neural_states/slow .* its rows are \(2, 3\), not a value a neuron"
+    ):
+        episode.to_sonata(tmp_path / "out", dt=DT)
+    with pytest.raises(KeyError, match="has no stream 'v'"):
+        episode.to_sonata(tmp_path / "out", dt=DT, reports=["v"])
+    with pytest.raises(InvalidNameError, match="population"):
+        episode.to_sonata(tmp_path / "out", dt=DT, reports=[], population="a/b")
+    with DataExporter("odd", output_base_dir=str(tmp_path), neural_sampling_rate=1) as out:
+        out.start_episode()
+        for step in (0, 1, 3):
+            out.log(timestep=step, neural_state={"u": np.zeros(2)}, spikes=np.array([0.5, 0.0]))
+        out.end_episode()
+    with ExperimentLoader(out.output_dir) as loader:
+        with pytest.raises(ExportError, match=r"neural_states/u .* timesteps are not even"):
+            loader.get_episode(0).to_sonata(tmp_path / "out", dt=DT)
+        with pytest.raises(ExportError, match="have values, and SONATA's have none"):
+            loader.get_episode(0).to_sonata(tmp_path / "out", dt=DT, reports=[])
+    assert not (tmp_path / "out").exists()
+    episode.to_sonata(tmp_path / "out", dt=DT, reports=[])
+    with pytest.raises(FileExistsError):
+        episode.to_sonata(tmp_path / "out", dt=DT, reports=[])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["spikes.h5"]
