@@ -1,0 +1,34 @@
+"""The examples of integrations run, and record what they compute."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from loaders import ExperimentLoader
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return import_module(name)
+
+
+def test_recorded_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("recorded_step", monkeypatch)
+    folder = example.record(tmp_path, steps=200)
+    network = example.Network()
+    with ExperimentLoader(folder) as experiment:
+        episode = experiment.get_episode(0)
+        raster, v = episode.get_spike_raster(), episode.get_neural_states()["v"]
+    for t in range(200):
+        network.step()
+        assert (raster[t] == network.spikes).all()
+        if t % 10 == 0:
+            assert (v[t // 10] == network.v).all()
