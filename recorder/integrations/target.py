@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from recorder.errors import InputError
+
 
 class Target(Protocol):
     """The part of :class:`recorder.DataExporter` that an integration uses."""
@@ -53,3 +55,25 @@ class Counter:
     def advance(self) -> None:
         """That row is stored."""
         self._step += 1
+
+
+def joined(row: dict[str, Any], more: Any) -> dict[str, Any]:
+    """Arguments of ``log()`` with those that a user's callable adds to them.
+
+    Raises
+    ------
+    InputError
+        ``more`` is no mapping, or has something that the row has already.
+    """
+    if not isinstance(more, Mapping):
+        raise InputError("also", "a mapping of log()'s arguments", type(more).__name__)
+    out = dict(row)
+    for key, value in more.items():
+        mine = out.get(key)
+        if mine is None:
+            out[key] = value
+        elif isinstance(mine, Mapping) and isinstance(value, Mapping) and not mine.keys() & value.keys():
+            out[key] = {**mine, **value}
+        else:
+            raise InputError(f"also[{key!r}]", "what is not recorded already", repr(value)[:80])
+    return out

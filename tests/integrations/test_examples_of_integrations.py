@@ -32,3 +32,13 @@ def test_recorded_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (raster[t] == network.spikes).all()
         if t % 10 == 0:
             assert (v[t // 10] == network.v).all()
+
+
+def test_recorded_gymnasium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gymnasium")
+    folder = load("recorded_gymnasium", monkeypatch).record(tmp_path, episodes=3)
+    with ExperimentLoader(folder) as experiment:
+        for number in experiment.list_episodes():
+            observations = experiment.get_episode(number).get_behavior()["observation"]
+            summary = experiment.get_episode_summary(number)
+            assert len(observations) == summary["steps"] == summary["return"] > 0
