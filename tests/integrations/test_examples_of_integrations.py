@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from loaders import ExperimentLoader
+from loaders import ExperimentCollection, ExperimentLoader
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -42,3 +42,14 @@ def test_recorded_gymnasium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             observations = experiment.get_episode(number).get_behavior()["observation"]
             summary = experiment.get_episode_summary(number)
             assert len(observations) == summary["steps"] == summary["return"] > 0
+
+
+def test_recorded_gymnasium_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gymnasium")
+    folder = load("recorded_gymnasium_vector", monkeypatch).record(tmp_path, steps=60, num_envs=2)
+    runs = ExperimentCollection(folder, index=False)
+    assert len(runs) == 2
+    for run in runs:
+        with run.load() as experiment:
+            for number in experiment.list_episodes()[:-1]:
+                assert experiment.get_episode(number).get_behavior()["terminated"][-1]
