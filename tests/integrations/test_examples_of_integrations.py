@@ -53,3 +53,14 @@ def test_recorded_gymnasium_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with run.load() as experiment:
             for number in experiment.list_episodes()[:-1]:
                 assert experiment.get_episode(number).get_behavior()["terminated"][-1]
+
+
+def test_recorded_brian2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        example = load("recorded_brian2", monkeypatch)
+    except (ImportError, AttributeError) as error:  # Brian2 2.9 fails under NumPy 2.4
+        pytest.skip(f"brian2 cannot be imported: {error}")
+    folder, spikes = example.record(tmp_path, duration=30.0, n=10)
+    with ExperimentLoader(folder) as experiment:
+        recorded = experiment.get_episode(0).get_spikes()["neuron_ids"]
+    assert sorted(recorded.tolist()) == sorted(spikes.i[:].tolist()) != []

@@ -13,6 +13,7 @@ import pytest
     [
         ("gymnasium", "gymnasium", "gymnasium"),
         ("gymnasium_vector", "gymnasium", "gymnasium"),
+        ("brian2", "brian2", "brian2"),
     ],
 )
 def test_what_is_missing_is_named(module: str, library: str, extra: str) -> None:
