@@ -64,3 +64,12 @@ def test_recorded_brian2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with ExperimentLoader(folder) as experiment:
         recorded = experiment.get_episode(0).get_spikes()["neuron_ids"]
     assert sorted(recorded.tolist()) == sorted(spikes.i[:].tolist()) != []
+
+
+def test_triggered_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = load("triggered_capture", monkeypatch).record(tmp_path, steps=10_000)
+    with ExperimentLoader(folder) as experiment:
+        episode = experiment.get_episode(0)
+        bursts = episode.get_events("capture")["timesteps"]
+        assert [t // 5000 for t in bursts.tolist()] == [0, 1]
+        assert 600 <= len(episode.get_neural_states()["v"]) < 800
