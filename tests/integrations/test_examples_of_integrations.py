@@ -72,4 +72,15 @@ def test_triggered_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         episode = experiment.get_episode(0)
         bursts = episode.get_events("capture")["timesteps"]
         assert [t // 5000 for t in bursts.tolist()] == [0, 1]
-        assert 600 <= len(episode.get_neural_states()["v"]) < 800
+        assert 500 <= len(episode.get_neural_states()["v"]) < 700
+
+
+def test_recorded_snntorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("snntorch")
+    folder, spikes = load("recorded_snntorch", monkeypatch).record(tmp_path, steps=30)
+    with ExperimentLoader(folder) as experiment:
+        episode = experiment.get_episode(0)
+        assert (episode.get_spike_raster()[:, 50:] == spikes.detach().numpy()[:, 0]).all()
+        assert episode.get_neural_states()["hidden.mem"].shape == (30, 1, 50)
+    assert spikes.sum() > 0
