@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from loaders import ExperimentCollection, ExperimentLoader
@@ -84,3 +85,15 @@ def test_recorded_snntorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert (episode.get_spike_raster()[:, 50:] == spikes.detach().numpy()[:, 0]).all()
         assert episode.get_neural_states()["hidden.mem"].shape == (30, 1, 50)
     assert spikes.sum() > 0
+
+
+def test_recorded_nengo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nengo = pytest.importorskip("nengo")
+    nengo.rc.set("decoder_cache", "enabled", "False")
+    folder = load("recorded_nengo", monkeypatch).record(tmp_path, steps=250)
+    with ExperimentLoader(folder) as experiment:
+        episode = experiment.get_episode(0)
+        t = episode.get_behavior()["timesteps"] * experiment.get_metadata()["nengo"]["dt"]
+        error = episode.get_behavior()["decoded"][100:, 0] - np.sin(2 * np.pi * t[100:])
+        assert np.abs(error).mean() < 0.2
+        assert len(episode.get_neural_states()["voltage"]) == 25
