@@ -97,3 +97,14 @@ def test_recorded_nengo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         error = episode.get_behavior()["decoded"][100:, 0] - np.sin(2 * np.pi * t[100:])
         assert np.abs(error).mean() < 0.2
         assert len(episode.get_neural_states()["voltage"]) == 25
+
+
+def test_recorded_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    folder = load("recorded_gpu", monkeypatch).record(tmp_path, steps=50, n=20)
+    with ExperimentLoader(folder) as experiment:
+        episode = experiment.get_episode(0)
+        v, raster = episode.get_neural_states()["v"], episode.get_spike_raster()
+        assert v.shape == (5, 20)
+        assert (raster[::10] == (v > 1.0)).all()
+        assert len(episode.get_rewards()["rewards"]) == 50
