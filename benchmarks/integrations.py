@@ -235,6 +235,7 @@ def snn() -> Ways:
 
     def build() -> tuple[Any, Any, Any]:
         torch.manual_seed(SEED)
+        torch.set_num_threads(1)  # layers this small would only wait for other threads
         lif1, lif2 = snntorch.Leaky(beta=0.9), snntorch.Leaky(beta=0.9)
         fc1, fc2, inputs = torch.nn.Linear(50, 100), torch.nn.Linear(100, 10), torch.rand(1, 50) * 4
         mem1, mem2 = lif1.reset_mem(), lif2.reset_mem()

@@ -4,6 +4,6 @@
 
     from recorder.integrations.stepping import record_steps
 
-Every one takes a ``DataExporter`` or what logs like one (:class:`recorder.integrations.target.Target`), and
-calls nothing but its public methods.
+Every one takes a ``DataExporter`` or what logs like one (:class:`recorder.integrations.target.Target`):
+``Triggered`` and ``Staged`` stand before an exporter, and the others before any of the three.
 """

@@ -76,7 +76,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         self._observations = Leaves("observation", envs.single_observation_space)
         self._actions = Leaves("action", envs.single_action_space)
         self._success = success
-        self._mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        self._mode = AutoresetMode(envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._held: dict[str, Any] = {}
         self._over = np.zeros(self.num_envs, np.bool_)
         self._courses = [Course() for _ in range(self.num_envs)]

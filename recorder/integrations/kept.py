@@ -161,7 +161,7 @@ class KeptRows:
         return values
 
     def _values(self, step: int, group: str, mapping: Any, values: list[tuple[Column, Any]]) -> None:
-        if not isinstance(mapping, Mapping):
+        if type(mapping) is not dict and not isinstance(mapping, Mapping):
             got = type(mapping).__name__
             raise StreamTypeError(group, f"{_ARGUMENTS[group]} as a dict", got, step=step)
         for key, value in mapping.items():
@@ -181,14 +181,15 @@ class KeptRows:
         self, step: int, spikes: Any, n_neurons: int | None, values: list[tuple[Column, Any]]
     ) -> None:
         column, form = self._columns.get(SPIKES), self._options.spike_format
+        if column is not None and not column.indices and _is_plainly(column, spikes):
+            values.append((column, spikes))
+            return
         indices = form == INDICES if column is None else column.indices
         if not indices and is_empty(spikes):
             return
         if column is None:
             kind, array = learn_spikes(step, spikes, n_neurons=n_neurons, spike_format=form)
             values.append((self._column(SPIKES, "", kind), array))
-        elif not indices and _is_plainly(column, spikes):
-            values.append((column, spikes))
         else:
             assert isinstance(column.kind, SpikeType)
             values.append((column, admit_spikes(column.kind, step, spikes)))

@@ -76,6 +76,8 @@ def _at(value: Any, path: tuple[Any, ...]) -> Any:
 def _copy(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.copy()
+    if isinstance(value, int | float | np.generic):
+        return value
     if hasattr(value, "detach") and hasattr(value, "clone"):
         return value.detach().clone()
-    return copy.copy(value) if isinstance(value, list) else value
+    return copy.deepcopy(value) if isinstance(value, list | tuple) else value

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recorder.admission import as_index
+from recorder.admission import as_array, as_index
 from recorder.errors import OptionError, StateError
 from recorder.integrations.target import Target
 
@@ -26,8 +27,8 @@ _GROUPS = ("neural_state", "behavior")
 class Slot:
     """Host memory of one row that is under way, used again and again."""
 
-    hosts: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """Pinned tensors by argument and key."""
+    hosts: dict[tuple[str, str], tuple[Any, NDArray[Any]]] = field(default_factory=dict)
+    """Pinned tensors by argument and key, and the same memory as arrays."""
     events: dict[Any, Any] = field(default_factory=dict)
     """By device: when the row's copies from it are done."""
 
@@ -186,13 +187,15 @@ def _begun(slot: Slot, row: dict[str, Any]) -> dict[str, Any]:
 
 def _copied(slot: Slot, devices: dict[Any, None], place: tuple[str, str], value: Any) -> Any:
     if getattr(value, "is_cuda", False):
-        source, host = value.detach(), slot.hosts.get(place)
+        source = value.detach()
+        host, array = slot.hosts.get(place, (None, None))
         if host is None or host.dtype != source.dtype or host.shape != source.shape:
             host = sys.modules["torch"].empty(source.shape, dtype=source.dtype, pin_memory=True)
-            slot.hosts[place] = host
+            array = as_array("/".join(filter(None, place)), None, host)
+            slot.hosts[place] = host, array
         host.copy_(source, non_blocking=True)
         devices[source.device] = None
-        return host
+        return array
     if hasattr(value, "copy_to_host_async"):
         own = value.copy()  # a step that donates its arguments may take the array away
         own.copy_to_host_async()

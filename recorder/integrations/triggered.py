@@ -113,7 +113,8 @@ class Triggered:
         and now, whether or not it would be stored. What the predicate raises passes; the step is kept.
         """
         exporter = self.exporter
-        self._enter()
+        if self._episode is None or exporter.current_episode is not self._episode:
+            self._enter()
         self._last = self._kept.keep(
             timestep, neural_state, spikes, behavior, reward, more, exporter._n_neurons
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from loaders import ExperimentLoader
-from recorder import DataExporter, InputError, InvalidNameError, OptionError
+from recorder import DataExporter, InputError, InvalidNameError, OptionError, StreamTypeError
 from recorder.integrations.modules import RecordModules
 
 torch = pytest.importorskip("torch")
@@ -177,3 +177,11 @@ def test_what_cannot_be_hooked_is_refused(exporter: DataExporter) -> None:
         double()
         with pytest.raises(InputError, match="one dtype"):
             single()
+
+
+def test_numbers_that_hdf5_has_no_type_for_are_refused(exporter: DataExporter) -> None:
+    exporter.start_episode()
+    half = Layer((torch.ones(2), torch.ones(2, dtype=torch.bfloat16)))
+    RecordModules(exporter, {"a": half})
+    with pytest.raises(StreamTypeError, match=r"neural_states/a\.0 at timestep 0"):
+        half()
