@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -154,7 +154,8 @@ def _parts(name: str, module: Any, output: Any) -> Iterator[tuple[str, Any]]:
         raise InputError(f"modules/{name}", "a tensor, or a tuple that begins with one", type(first).__name__)
     yield "", first
     known: tuple[str, ...] = ()
-    if any(kind.__module__.partition(".")[0] == "snntorch" for kind in type(module).__mro__):
+    kind: Any = type(module)
+    if _of_snntorch(kind):
         known = {1: ("mem",), 2: ("syn", "mem"), 3: ("syn_exc", "syn_inh", "mem")}.get(len(states), ())
         if getattr(module, "init_hidden", False) and not states:
             for key in _HIDDEN:
@@ -163,6 +164,11 @@ def _parts(name: str, module: Any, output: Any) -> Iterator[tuple[str, Any]]:
                     yield key, part
     for index, state in enumerate(states):
         yield from _states(known[index] if known else str(index), state, alone=len(states) == 1)
+
+
+@cache
+def _of_snntorch(kind: type) -> bool:
+    return any(base.__module__.partition(".")[0] == "snntorch" for base in kind.__mro__)
 
 
 def _states(key: str, state: Any, *, alone: bool = False) -> Iterator[tuple[str, Any]]:
