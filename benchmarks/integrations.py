@@ -3,15 +3,17 @@
     python benchmarks/integrations.py
     python benchmarks/integrations.py --quick
 
-All ways of a case take the same steps in this process, in turns, those that were first in one repeat last in
-the next; the clock covers the steps, with what is written meanwhile, and not the opening and closing of the
-recording. What a way adds to the bare loop is counted repeat by repeat. Cases whose library is not installed
-are left out.
+All ways of a case take the same steps in one fresh process, in turns, those that were first in one repeat
+last in the next. The clock covers the steps, with what is written meanwhile, and not the opening and closing
+of the recording. What a way adds to the bare loop is counted repeat by repeat. Cases whose library is not
+installed are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 import tempfile
 import time
@@ -23,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # this checkout's
 
 import numpy as np
-from harness import RESULTS, environment, save, summary, version
+from harness import RESULTS, environment, run_fresh, save, summary, version
 from tqdm import tqdm
 from workloads import SEED
 
@@ -297,19 +299,19 @@ CASES: dict[str, tuple[Callable[[], Ways], int]] = {
 """With their steps."""
 
 
-def measure(
-    make: Callable[[], Ways], steps: int, repeats: int, scratch: str | None, bar: Any
-) -> dict[str, Any]:
-    """All ways of a case, in turns."""
-    ways = make()
+def measure(case: str, steps: int, repeats: int, scratch: str | None) -> dict[str, Any]:
+    """All ways of a case, in turns; empty where its library is missing."""
+    try:
+        ways = CASES[case][0]()
+    except ImportError:
+        return {}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(repeats):
         # Who comes first changes: a processor that warms up or cools down is nobody's merit.
         for way in ways if turn % 2 == 0 else reversed(ways):
             with tempfile.TemporaryDirectory(prefix="flightrec-integrations-", dir=scratch) as folder:
                 seconds[way].append(ways[way](steps, Path(folder)))
-            bar.update()
-    out: dict[str, Any] = {"steps": steps}
+    out: dict[str, Any] = {"steps": steps, "load_average": os.getloadavg()}
     for way, found in seconds.items():
         pairs = list(zip(found, seconds["bare"], strict=True))
         out[way] = {
@@ -331,26 +333,27 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON")
     parser.add_argument("--scratch", help="folder for the recordings, to choose the file system")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    repeats = 1 if arguments.quick else arguments.repeats
+    if arguments.worker:
+        json.dump(measure(**json.loads(arguments.worker)), sys.stdout)
+        return
     before = {**environment(arguments.scratch), **{name: version(name) for name in LIBRARIES}}
     results: dict[str, Any] = {}
-    print(f"{'':28}{'µs a step':>12}{'more':>10}{'ratio':>8}")
-    with tqdm(unit="run", disable=None) as bar:
-        for case in arguments.cases:
-            make, steps = CASES[case]
-            bar.set_description(case)
-            try:
-                results[case] = measure(
-                    make, steps // 100 if arguments.quick else steps, repeats, arguments.scratch, bar
-                )
-            except ImportError as error:
-                print(f"{case:28}left out: {error}")
-                continue
-            for way, found in results[case].items():
-                if way != "steps":
-                    us, more, ratio = (found[k]["median"] for k in ("us_a_step", "us_more", "ratio"))
-                    print(f"{case + ', ' + way:28}{us:>12.2f}{more:>10.2f}{ratio:>8.3f}")
+    print(f"{'':40}{'µs a step':>12}{'more':>10}{'ratio':>8}")
+    for case in tqdm(arguments.cases, unit="case", disable=None):
+        steps, repeats = CASES[case][1], arguments.repeats
+        if arguments.quick:
+            steps, repeats = steps // 100, 1
+        spec = {"case": case, "steps": steps, "repeats": repeats, "scratch": arguments.scratch}
+        found = json.loads(run_fresh("integrations.py", "--worker", json.dumps(spec)))
+        if not found:
+            print(f"{case:40} left out: its library is not installed")
+            continue
+        results[case] = found
+        for way in [key for key in found if key not in ("steps", "load_average")]:
+            us, more, ratio = (found[way][k]["median"] for k in ("us_a_step", "us_more", "ratio"))
+            print(f"{case + ', ' + way:40}{us:>12.2f}{more:>10.2f}{ratio:>8.3f}")
     name = "integrations-quick" if arguments.quick else "integrations"
     print(f"\nsaved {save(name, {'environment': before, 'results': results}, arguments.output)}")
 

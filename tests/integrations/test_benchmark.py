@@ -15,8 +15,8 @@ def test_a_quick_run_saves_every_way(tmp_path: Path) -> None:
     command = [sys.executable, BENCHMARK, "--quick", "--output", tmp_path, *cases]
     subprocess.run(command, check=True, capture_output=True)
     results = json.loads((tmp_path / "integrations-quick.json").read_text())["results"]
-    assert set(results["step function"]) == {"steps", "bare", "by hand", "integration"}
-    assert set(results["triggered"]) == {"steps", "bare", "by hand", "never", "firing"}
+    assert set(results["step function"]) == {"steps", "load_average", "bare", "by hand", "integration"}
+    assert set(results["triggered"]) == {"steps", "load_average", "bare", "by hand", "never", "firing"}
     for way in ("by hand", "integration"):
         assert len(results["step function"][way]["repeats"]) == 1
         assert results["step function"][way]["us_a_step"]["median"] > 0
