@@ -133,7 +133,7 @@ class RecordModules:
 
 
 def _kept(tensor: Any, *, last: bool) -> Any:
-    """The tensor's values, as an array where that is possible: a recording takes those ten times faster.
+    """The tensor's values, as an array where that is possible: those take the short way through log().
 
     A copy, unless it is logged at once: later layers of the step may work in place.
     """
