@@ -1,0 +1,179 @@
+"""Tensors that are staged are stored as they were when they were given, in their order.
+
+There is no GPU here: torch's part of the work is done by a stand-in whose copies happen as late as they
+may, when their event is waited for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loaders import ExperimentLoader
+from recorder import DataExporter, InputError, OptionError, StateError
+from recorder.integrations.staged import Staged
+
+
+@pytest.fixture
+def exporter(tmp_path: Path) -> Iterator[DataExporter]:
+    with DataExporter("staged", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
+        yield exporter
+
+
+class Card:
+    """A stream of work that is done when somebody waits for it, and not before."""
+
+    def __init__(self) -> None:
+        self.queue: list[Callable[[], None]] = []
+        self.done = self.waited = self.pinned = 0
+        self.cuda = SimpleNamespace(Event=lambda: Event(self), current_stream=lambda _: self)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any, pin_memory: bool) -> Host:
+        self.pinned += pin_memory
+        return Host(self, shape, dtype)
+
+    def tensor(self, values: Any) -> Any:
+        array = np.array(values, np.float32)
+        tensor = SimpleNamespace(is_cuda=True, device=0, array=array, dtype=array.dtype, shape=array.shape)
+        tensor.detach = lambda: tensor
+        return tensor
+
+    def set(self, tensor: Any, values: Any) -> None:
+        """In place, in the order of the stream."""
+        self.queue.append(lambda: tensor.array.__setitem__(..., values))
+
+
+class Event:
+    def __init__(self, card: Card) -> None:
+        self.card, self.at = card, 0
+
+    def record(self, stream: Card) -> None:
+        self.at = len(stream.queue)
+
+    def synchronize(self) -> None:
+        self.card.waited += 1
+        while self.card.done < self.at:
+            self.card.queue[self.card.done]()
+            self.card.done += 1
+
+
+class Host:
+    def __init__(self, card: Card, shape: tuple[int, ...], dtype: Any) -> None:
+        self.card, self.shape, self.dtype = card, shape, dtype
+        self.array = np.full(shape, np.nan, dtype)
+
+    def copy_(self, source: Any, non_blocking: bool) -> None:
+        assert non_blocking
+        self.card.queue.append(lambda: self.array.__setitem__(..., source.array))
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.array
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Card:
+    card = Card()
+    monkeypatch.setitem(sys.modules, "torch", card)
+    return card
+
+
+def test_tensors_on_a_card_are_stored_as_they_were(exporter: DataExporter, card: Card) -> None:
+    with Staged(exporter, steps=4) as staged:
+        for number in range(2):
+            staged.start_episode()
+            v, x = card.tensor(np.zeros(6)), np.zeros(2)
+            for t in range(20):
+                card.set(v, t + 100 * number)
+                x[:] = t
+                row: dict[str, Any] = {"neural_state": {"v": v}, "behavior": {"x": x}, "spikes": x > 10}
+                if t % 5 == 0:
+                    row |= {"event_type": "fifth", "data": {"x": x}}
+                staged.log(t, **row)
+                x[:] = -1  # what is on the host may be changed at once, too
+                assert staged.pending == min(t + 1, 4)
+                assert card.waited == 20 * number + max(0, t - 3)
+            staged.end_episode(success=True)
+    assert card.pinned == 5  # one a slot, used again
+    exporter.close()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        for number in range(2):
+            episode = experiment.get_episode(number)
+            states, behavior = episode.get_neural_states(), episode.get_behavior()
+            assert states["timesteps"].tolist() == behavior["timesteps"].tolist() == list(range(20))
+            assert states["v"].dtype == np.float32
+            assert (states["v"] == np.arange(20)[:, None] + 100 * number).all()
+            assert (behavior["x"] == np.arange(20)[:, None]).all()
+            assert [x[0] for x in episode.get_events("fifth")["x"]] == [0, 5, 10, 15]
+            assert set(episode.get_spikes()["timesteps"].tolist()) == set(range(11, 20))
+
+
+def test_memory_of_another_shape_is_made_anew(exporter: DataExporter, card: Card) -> None:
+    staged = Staged(exporter, steps=1)
+    for size in (3, 4):
+        staged.start_episode()
+        for _ in range(5):
+            staged.log(0, behavior={"x": card.tensor(np.full(size, 2.0))}, reward=card.tensor(1.5))
+        staged.end_episode()
+    exporter.close()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        for number, size in enumerate((3, 4)):
+            assert (experiment.get_episode(number).get_behavior()["x"] == np.full((5, size), 2.0)).all()
+            assert (experiment.get_episode(number).get_rewards()["rewards"] == 1.5).all()
+
+
+def test_rows_of_an_episode_that_was_ended_elsewhere_are_told(exporter: DataExporter, card: Card) -> None:
+    staged = Staged(exporter)
+    staged.start_episode()
+    staged.log(7, behavior={"x": card.tensor([1.0])})
+    exporter.end_episode()
+    with pytest.raises(StateError, match="timestep 7 was under way"):
+        staged.flush()
+    assert staged.pending == 0
+
+
+def test_a_refused_value_is_named_with_its_timestep(exporter: DataExporter, card: Card) -> None:
+    staged = Staged(exporter, steps=2)
+    staged.start_episode()
+    staged.log(0, behavior={"x": card.tensor([1.0])})
+    staged.log(1, behavior={"x": card.tensor([1.0, 2.0])})
+    with pytest.raises(InputError, match="behavior/x at timestep 1"):
+        staged.flush()
+    with pytest.raises(OptionError, match="steps"):
+        Staged(exporter, steps=0)
+
+
+def test_jax_arrays(exporter: DataExporter) -> None:
+    jax = pytest.importorskip("jax")
+    step = jax.jit(lambda v: v * 0.5 + 1, donate_argnums=0)
+    with Staged(exporter, steps=3) as staged:
+        staged.start_episode()
+        v, kept = jax.numpy.arange(4.0), []
+        for t in range(12):
+            kept.append(np.array(v))
+            staged.log(t, neural_state={"v": v}, reward=v[0])
+            v = step(v)  # takes the array that was given away
+        staged.end_episode()
+    exporter.close()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        episode = experiment.get_episode(0)
+        assert (episode.get_neural_states()["v"] == np.stack(kept)).all()
+        assert (episode.get_rewards()["rewards"] == np.stack(kept)[:, 0]).all()
+
+
+def test_what_is_on_the_host_passes_at_once(exporter: DataExporter) -> None:
+    torch = pytest.importorskip("torch")
+    staged = Staged(exporter)
+    staged.start_episode()
+    weight = torch.nn.Parameter(torch.ones(3))
+    for t in range(5):
+        staged.log(t, neural_state={"w": weight * t}, behavior={"x": float(t)})
+        assert staged.pending == 0
+    exporter.close()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        assert (experiment.get_episode(0).get_neural_states()["w"] == np.arange(5.0)[:, None]).all()
