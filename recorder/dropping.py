@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from recorder.errors import DroppedStepsWarning
 from recorder.format.layout import EVENTS, WEIGHT_CHANGES
+from recorder.frames import own_frames
 from recorder.plan import Stream
 from recorder.ring.arena import Ring
-from recorder.rowcode import GENERATED
 from recorder.sideband import Side
-
-_PACKAGE = str(Path(__file__).parent)
 
 
 class Drops:
@@ -64,7 +60,7 @@ class Drops:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                DroppedStepsWarning(self._episode_id, stored=stored, dropped=steps), stacklevel=_own_frames()
+                DroppedStepsWarning(self._episode_id, stored=stored, dropped=steps), stacklevel=own_frames()
             )
 
     def end(self) -> dict[str, Any]:
@@ -76,11 +72,3 @@ class Drops:
 def describe_full(error: Any, stored: int, steps: int) -> str:
     """The text of an error that cut a batch short."""
     return f"{error}. Of the {steps} steps of this call the first {stored} were stored"
-
-
-def _own_frames() -> int:
-    """The ``stacklevel`` that shows the line which called flightrec; a compiled ``log`` has no frame."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, GENERATED)):
-        frame, level = frame.f_back, level + 1
-    return level

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from recorder.errors import NetworkFileSystemWarning
+from recorder.frames import own_frames
 
 REMOTE = (
     *(
@@ -40,14 +41,15 @@ LOCAL_FUSE = frozenset(
 _warned: set[str] = set()
 
 
-def warn_of_network(folder: Path, *, stacklevel: int) -> None:
+def warn_of_network(folder: Path) -> None:
     """Warn, once for each, where the folder (which need not exist yet) is on a network file system."""
     _warn(
         folder,
         "Other machines see neither its locks nor the ring's newest rows reliably, so nothing there keeps a "
         "second machine from writing or repairing this recording, and a connection that breaks can end the "
         "process (SIGBUS). Record to a local disk, and move the folder when the recording is closed",
-        stacklevel=stacklevel + 1,
+        # It counts its own frame, in place of which _warn() adds one.
+        stacklevel=own_frames(),
     )
 
 

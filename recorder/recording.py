@@ -81,7 +81,7 @@ class Recording(Saving):
         self._closed = False
         self._ended_by = ""
         self._owner = os.getpid()
-        warn_of_network(Path(options.output_base_dir), stacklevel=3)
+        warn_of_network(Path(options.output_base_dir))
         self.timestamp = datetime.now().strftime(TIMESTAMP)
         if former is None:
             self.output_dir: Path = create_output_dir(

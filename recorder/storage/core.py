@@ -80,7 +80,7 @@ class Core:
         self._members_lock = threading.Lock()
         with self._speaking("open"):
             self.file_path.parent.mkdir(parents=True, exist_ok=True)
-            warn_of_network(self.file_path.parent, stacklevel=3)
+            warn_of_network(self.file_path.parent)
             self._session = self._new_session(self.file_path)
             if not self.file_path.exists():
                 self._create()
