@@ -63,9 +63,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recordings", type=int, default=16)
-    parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=500, help="an episode")
+    parser.add_argument("--recordings", type=int, default=8)
+    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=2000, help="an episode")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scratch", help="folder for the recordings, which are deleted")

@@ -23,7 +23,7 @@ from recorder.format.layout import (
     UNVERIFIED,
     episode_path,
 )
-from recorder.h5.assembling import Assembly, settle
+from recorder.h5.assembling import Assembly, page_of, settle
 from recorder.h5.lock import RecordingLock
 from recorder.h5.verify import verify
 
@@ -73,7 +73,8 @@ def pack(
         with lock, _draft(target) as draft:
             _require_finished(loader)
             ids = loader.list_episodes()
-            with Assembly(draft, compression=compression, level=level, cloud=cloud) as made:
+            page = page_of(loader.h5_path.stat().st_size) if cloud else 0
+            with Assembly(draft, compression=compression, level=level, cloud=page) as made:
                 made.begin(loader.h5_file)
                 _add(made, loader, ids, progress)
                 made.checkpoints(loader.h5_file)

@@ -24,11 +24,19 @@ from recorder.h5.skeleton import put_text
 from recorder.h5.transaction import LIBVER
 from recorder.h5.tree import get_document, put_document
 
-PAGE = 1 << 20
-"""Bytes of a page of a file that is laid out for range reads: HDF5 keeps its own structures in such pages,
-apart from data, so that a reader far away gets them with a few requests."""
+_LEAST_PAGE, _MOST_PAGE, _PAGES = 1 << 14, 1 << 20, 64
+"""In a file that is laid out for range reads HDF5 keeps its own structures in pages apart from data: a reader
+far away gets them with a few requests. Pages are filled up, so those of small files are small."""
 _BLOCK_BYTES = 16 << 20
 _OURS = (EPISODES, CHECKPOINTS, RANDOM_STATES)
+
+
+def page_of(nbytes: int) -> int:
+    """Bytes of a page that suit a file of about this size."""
+    page = _LEAST_PAGE
+    while page < _MOST_PAGE and page * _PAGES < nbytes:
+        page *= 2
+    return page
 
 
 class Assembly:
@@ -41,8 +49,8 @@ class Assembly:
     compression : str or None
         Filter for every chunked dataset, or ``"keep"``.
     level : int or None
-    cloud : bool
-        Lay it out for range reads.
+    cloud : int
+        Lay it out for range reads, in pages of so many bytes; 0 for not.
 
     Raises
     ------
@@ -51,10 +59,10 @@ class Assembly:
     """
 
     def __init__(
-        self, path: Path, *, compression: str | None = "keep", level: int | None = None, cloud: bool = False
+        self, path: Path, *, compression: str | None = "keep", level: int | None = None, cloud: int = 0
     ) -> None:
         self._keywords = None if compression == "keep" else filter_keywords(compression, level)
-        strategy = {"fs_strategy": "page", "fs_page_size": PAGE} if cloud else {}
+        strategy = {"fs_strategy": "page", "fs_page_size": cloud} if cloud else {}
         self.file = h5py.File(path, "w", libver=LIBVER, **strategy)
         self._chosen = (compression, level)
 
