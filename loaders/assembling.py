@@ -10,7 +10,9 @@ from typing import Any
 
 from loaders.comparing.difference import unequal
 from loaders.comparing.episodes import unequal_episodes
+from loaders.comparing.recordings import differences
 from loaders.experiment import ExperimentLoader
+from loaders.find import find_recording
 from recorder.errors import DamagedError, InputError, ReadError
 from recorder.format.layout import (
     DATA_FILE,
@@ -25,11 +27,13 @@ from recorder.format.layout import (
 )
 from recorder.h5.assembling import Assembly, page_of, settle
 from recorder.h5.lock import RecordingLock
+from recorder.h5.repair import needs_recovery
 from recorder.h5.verify import verify
 
 Progress = Callable[[int, int], None]
 Pathlike = str | os.PathLike[str]
-_SUMS = (DROPPED, RECOVERED_STEPS, UNVERIFIED)
+_SUMS = (DROPPED, RECOVERED_STEPS)
+_ATTEMPTS = 5
 
 
 def pack(
@@ -67,21 +71,22 @@ def pack(
     FileExistsError
         There is something at ``out``.
     """
-    with ExperimentLoader(path) as loader:
-        target = loader.h5_path if out is None else _target(out)
-        lock = RecordingLock(loader.h5_path) if out is None else contextlib.nullcontext()
-        with lock, _draft(target) as draft:
-            _require_finished(loader)
+    with _for_packing(path, in_place=out is None) as loader:
+        target = Path(os.path.realpath(loader.h5_path)) if out is None else _target(out)
+        with _draft(target) as draft:
             ids = loader.list_episodes()
             page = page_of(loader.h5_path.stat().st_size) if cloud else 0
             with Assembly(draft, compression=compression, level=level, cloud=page) as made:
                 made.begin(loader.h5_file)
                 _add(made, loader, ids, progress)
                 made.checkpoints(loader.h5_file)
-                if scales:
-                    made.scales()
-            _check(draft, [(loader, {i: i for i in ids})])
-            settle(draft, target)
+                made.scales(wanted=scales)
+            _require_sound(draft)
+            with ExperimentLoader(draft) as again:
+                for difference in differences(loader, again):
+                    if difference.where not in ("compression", "compression_level"):
+                        raise DamagedError(f"{draft} is not what {loader.h5_path} is: {difference}")
+            settle(draft, target, replace=out is None)
     return target
 
 
@@ -112,8 +117,9 @@ def split(
             made.checkpoints(loader.h5_file)
             made.note(SPLIT, {"recording": str(loader.experiment_dir), "of": len(there), "episodes": wanted})
             _count(made, [(loader, wanted)])
+            made.scales(wanted=False)
         _check(draft, [(loader, {i: i for i in wanted})])
-        settle(draft, target)
+        settle(draft, target, replace=False)
     return target
 
 
@@ -155,8 +161,9 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
                 made.checkpoints(loader.h5_file)
             made.note(MERGED, [_origin(loader, ids) for loader, ids in zip(loaders, numbers, strict=True)])
             _count(made, [(loader, list(ids)) for loader, ids in zip(loaders, numbers, strict=True)])
+            made.scales(wanted=False)
         _check(draft, list(zip(loaders, numbers, strict=True)))
-        settle(draft, target)
+        settle(draft, target, replace=False)
     return target
 
 
@@ -214,7 +221,10 @@ def _count(made: Assembly, parts: list[tuple[ExperimentLoader, list[int]]]) -> N
         times = [str(root[name]) for root in roots if name in root]
         texts |= {name: choose(times)} if times else {}
     numbers = {"episode_count": len(facts), "total_episodes": len(facts)}
-    made.put(texts, numbers | {name: sum(row.get(name, 0) for row in facts) for name in _SUMS})
+    sums = {name: sum(row.get(name, 0) for row in facts) for name in _SUMS}
+    # Which steps a power cut may have torn is known of whole recordings alone.
+    sums[UNVERIFIED] = sum(root.get(UNVERIFIED, 0) for root in roots)
+    made.put(texts, numbers | sums)
 
 
 def _origin(loader: ExperimentLoader, numbers: dict[int, int]) -> dict[str, Any]:
@@ -237,14 +247,37 @@ def _check(draft: Path, sources: list[tuple[ExperimentLoader, dict[int, int]]]) 
     DamagedError
         It is not the same.
     """
-    for finding in verify(draft):
-        raise DamagedError(f"{draft}: {finding}")
+    _require_sound(draft)
     with ExperimentLoader(draft) as made:
         for loader, numbers in sources:
             for old, new in numbers.items():
                 for difference in unequal_episodes(loader.get_episode(old), made.get_episode(new)):
                     if difference.where != f"episode {old}.episode_id":
                         raise DamagedError(f"{draft} is not what {loader.h5_path} is: {difference}")
+
+
+def _require_sound(draft: Path) -> None:
+    for finding in verify(draft):
+        raise DamagedError(f"{draft}: {finding}")
+
+
+@contextlib.contextmanager
+def _for_packing(path: Pathlike, *, in_place: bool) -> Iterator[ExperimentLoader]:
+    """A finished recording; to be replaced, with its lock, and opened in the state that it has under it."""
+    for _ in range(_ATTEMPTS):
+        with ExperimentLoader(path):
+            pass  # one that was killed is repaired
+        place = find_recording(path)
+        before = place.stat()
+        with ExperimentLoader(path) as loader:
+            _require_finished(loader)
+            with RecordingLock(place) if in_place else contextlib.nullcontext():
+                now = place.stat()
+                same = (before.st_ino, before.st_mtime_ns) == (now.st_ino, now.st_mtime_ns)
+                if same and not needs_recovery(place):
+                    yield loader
+                    return
+    raise ReadError(f"{path} is resumed by others again and again")
 
 
 def _told(items: Sequence[Any], progress: Progress | None) -> Iterator[Any]:

@@ -33,8 +33,27 @@ def deferred() -> Iterator[None]:
             _signal.signal(which, later)
         yield
     finally:
-        for which, handler in handlers.items():
-            _signal.signal(which, handler)
+        raised = _put_back(handlers)
         for number in came:
-            # This frame: the interrupted one has returned by now, and leads nowhere.
-            handlers[number](number, sys._getframe())
+            try:
+                # This frame: the interrupted one has returned by now, and leads nowhere.
+                handlers[number](number, sys._getframe())
+            except BaseException as error:
+                raised = raised or error
+        if raised is not None:
+            raise raised
+
+
+def _put_back(handlers: dict[int, Any]) -> BaseException | None:
+    """Every handler in its place, although one may run, and raise, as soon as it is in its own."""
+    raised: BaseException | None = None
+    waiting = dict(handlers)
+    while waiting:
+        try:
+            for number, handler in handlers.items():
+                if number in waiting:
+                    _signal.signal(number, handler)
+                    del waiting[number]
+        except BaseException as error:
+            raised = raised or error
+    return raised

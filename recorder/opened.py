@@ -11,11 +11,11 @@ from typing import Any, Self
 
 from recorder import process
 from recorder.errors import ReadError
-from recorder.format.layout import DATA_FILE, JOURNAL_SUFFIX, RING_SUFFIX
+from recorder.format.layout import DATA_FILE, RING_SUFFIX
 from recorder.h5.chunking import Chunking
 from recorder.h5.file import create, open_snapshot
 from recorder.h5.lock import RecordingLock
-from recorder.h5.repair import needs_repair, repair
+from recorder.h5.repair import needs_recovery, needs_repair, repair
 from recorder.h5.sink import Sink
 from recorder.h5.skeleton import finish
 from recorder.h5.streams.pace import EARLY, Pace, tick_of
@@ -98,6 +98,7 @@ class Opened(Recording):
         try:
             made.checkpoint = checkpoint
             made._apply(former.reopened(made.output_dir, checkpoint))
+            former.restore(generators)
         except BaseException:
             made._closed = True
             made._let_go()
@@ -228,7 +229,7 @@ def _locked_and_whole(file: Path) -> RecordingLock:
             repair(file)
         lock = RecordingLock(file).acquire()
         # Another may have resumed it, and died, before the lock was had.
-        if not any(file.with_name(file.name + suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX)):
+        if not needs_recovery(file):
             return lock
         lock.release()
     raise ReadError(f"{file} is repaired, resumed and lost again and again by others")

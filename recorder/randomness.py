@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib
 import random
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from recorder.errors import DamagedError, InputError
+from recorder.frames import own_frames
 
 _WHERE = "generators"
 States = dict[str, Any]
@@ -41,6 +43,11 @@ def _numpy(state: Mapping[str, Any]) -> np.random.Generator:
     return made
 
 
+def _is_ours(bit_generator: Any) -> bool:
+    """Whether it is one of NumPy's own, which can be made by its name."""
+    return getattr(np.random, type(bit_generator).__name__, None) is type(bit_generator)
+
+
 def _put_numpy(generator: np.random.Generator, state: Mapping[str, Any]) -> None:
     generator.bit_generator.state = state
 
@@ -57,15 +64,20 @@ def _python(state: Any) -> random.Random:
     return made
 
 
+def _torch_state(generator: Any) -> States:
+    return {"device": str(generator.device), "state": generator.get_state().cpu().numpy()}
+
+
 def _torch(state: Any) -> Any:
     torch = importlib.import_module("torch")
-    made = torch.Generator()
-    made.set_state(torch.from_numpy(np.array(state)))
+    made = torch.Generator(device=state["device"] if isinstance(state, Mapping) else "cpu")
+    _put_torch(made, state)
     return made
 
 
 def _put_torch(generator: Any, state: Any) -> None:
-    generator.set_state(importlib.import_module("torch").from_numpy(np.array(state)))
+    plain = state["state"] if isinstance(state, Mapping) else state
+    generator.set_state(importlib.import_module("torch").from_numpy(np.array(plain)))
 
 
 def _is_key(value: Any) -> bool:
@@ -87,13 +99,16 @@ def _key(state: States) -> Any:
 
 _FORMS = {
     "numpy": _Form(
-        lambda value: isinstance(value, np.random.Generator),
+        lambda value: isinstance(value, np.random.Generator) and _is_ours(value.bit_generator),
         lambda generator: generator.bit_generator.state,
         _numpy,
         _put_numpy,
     ),
     "numpy legacy": _Form(
-        lambda value: isinstance(value, np.random.RandomState),
+        lambda value: (
+            isinstance(value, np.random.RandomState)
+            and value.get_state(legacy=False)["bit_generator"] == "MT19937"
+        ),
         lambda generator: generator.get_state(legacy=False),
         _legacy,
         lambda generator, state: generator.set_state(state),
@@ -104,9 +119,7 @@ _FORMS = {
         _python,
         lambda generator, state: generator.setstate(state),
     ),
-    "torch": _Form(
-        _of("torch", "Generator"), lambda generator: generator.get_state().cpu().numpy(), _torch, _put_torch
-    ),
+    "torch": _Form(_of("torch", "Generator"), _torch_state, _torch, _put_torch),
     "jax": _Form(_is_key, _key_state, _key, None),
 }
 
@@ -142,29 +155,47 @@ def _take_global() -> States:
     return found
 
 
-def new(states: States) -> dict[str, Any]:
-    """New generators in the states that were taken, by name.
+def new(states: States, *, without: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """New generators in the states that were taken, by name, but for those in ``without``.
+
+    One whose library or device is not here is left out with a warning.
 
     Raises
     ------
     DamagedError
     """
+    made = {}
     try:
-        return {name: _FORMS[entry["form"]].make(entry["state"]) for name, entry in states["named"].items()}
+        for name, entry in states["named"].items():
+            if name in (without or {}):
+                continue
+            try:
+                made[name] = _FORMS[entry["form"]].make(entry["state"])
+            except (ImportError, RuntimeError) as error:
+                warnings.warn(
+                    f"random generator {name!r} cannot be made here: {error}", stacklevel=own_frames()
+                )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"states of random generators that cannot be: {error}") from error
+    return made
 
 
-def put(states: States, generators: Mapping[str, Any]) -> None:
-    """Put global generators, and those given, into the states that were taken.
+def check(states: States, generators: Mapping[str, Any]) -> None:
+    """Make sure that generators can be put into the states of their names.
 
     Raises
     ------
     InputError
-        A generator of another name or sort than was stored; none was changed.
+        A generator of another name or sort than was stored.
     DamagedError
     """
-    named = states["named"]
+    try:
+        _check(states["named"], generators)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"states of random generators that cannot be: {error}") from error
+
+
+def _check(named: States, generators: Mapping[str, Any]) -> None:
     for name, generator in generators.items():
         form = _FORMS.get(named.get(name, {}).get("form"))
         if form is None or form.put is None or not form.fits(generator):
@@ -172,6 +203,25 @@ def put(states: States, generators: Mapping[str, Any]) -> None:
             raise InputError(
                 f"{_WHERE}/{name}", f"a generator as it was stored ({stored})", type(generator).__qualname__
             )
+        bits = getattr(generator, "bit_generator", None)
+        kind = named[name]["state"]["bit_generator"] if bits is not None else ""
+        if bits is not None and kind != type(bits).__name__:
+            raise InputError(f"{_WHERE}/{name}", f"bits by {kind}, as stored", type(bits).__name__)
+
+
+def put(states: States, generators: Mapping[str, Any]) -> None:
+    """Put global generators, and those given, into the states that were taken.
+
+    Of global ones, those whose library or device is not here are left alone, with a warning.
+
+    Raises
+    ------
+    InputError
+        A generator of another name or sort than was stored; none was changed.
+    DamagedError
+    """
+    check(states, generators)
+    named = states["named"]
     try:
         for name, generator in generators.items():
             form = _FORMS[named[name]["form"]]
@@ -185,8 +235,14 @@ def put(states: States, generators: Mapping[str, Any]) -> None:
 def _put_global(states: States) -> None:
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002
-    if "torch" in states:
+    if "torch" not in states:
+        return
+    try:
         torch = importlib.import_module("torch")
         torch.set_rng_state(torch.from_numpy(np.array(states["torch"])))
-        if "cuda" in states and torch.cuda.is_available():
+        if "cuda" in states:
             torch.cuda.set_rng_state_all([torch.from_numpy(np.array(state)) for state in states["cuda"]])
+    except (ImportError, RuntimeError, AssertionError) as error:
+        warnings.warn(
+            f"torch's random generators were saved and cannot be put back: {error}", stacklevel=own_frames()
+        )

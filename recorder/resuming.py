@@ -100,7 +100,7 @@ class Former:
         return found | ({"network_structure"} if self.file.has_network else set())
 
     def checkpoint(self, generators: Mapping[str, Any] | None) -> Checkpoint | None:
-        """The newest checkpoint, with generators put into its states; None where there is none.
+        """The newest checkpoint, whose generators :meth:`restore` puts into their states; None without any.
 
         Raises
         ------
@@ -114,8 +114,8 @@ class Former:
         name, facts, state, states = newest
         made: dict[str, Any] = {}
         if states is not None:
-            made = randomness.new(states)
-            randomness.put(states, generators or {})
+            randomness.check(states, generators or {})
+            made = randomness.new(states, without=generators or {})
         elif generators:
             raise ReadError(
                 f"{self.path}: {CHECKPOINTS}/{name} was saved without states of random generators"
@@ -127,6 +127,12 @@ class Former:
             state,
             made | dict(generators or {}),
         )
+
+    def restore(self, generators: Mapping[str, Any] | None) -> None:
+        """Put the global random generators, and those given, into the newest checkpoint's states."""
+        newest = self.file.newest_checkpoint
+        if newest is not None and newest[3] is not None:
+            randomness.put(newest[3], generators or {})
 
     def reopened(self, output_dir: Path, checkpoint: Checkpoint | None) -> Callable[[Any], None]:
         """The change after which the recording runs again, and says that it was resumed."""

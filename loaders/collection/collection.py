@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
-from loaders.collection.facts import COLUMNS, facts_of
+from loaders.collection.facts import COLUMNS, UNREADABLE, facts_of
 from loaders.collection.fan import arrays, map_episodes
 from loaders.collection.index import Index, index_path, stamp_of
 from loaders.collection.run import Run
@@ -95,7 +95,7 @@ class ExperimentCollection(Sequence[Run]):
             try:
                 row = facts_of(file)
                 # One that changed while it was read is read again the next time.
-                if stamp is not None and stamp_of(file) == stamp:
+                if stamp is not None and stamp_of(file) == stamp and row["status"] != UNREADABLE:
                     new[name] = stamp, row
             except FileNotFoundError:
                 del found[name]
@@ -164,7 +164,12 @@ class ExperimentCollection(Sequence[Run]):
 
         given = [run for run in self.runs if value(run) is not None]
         rest = [run for run in self.runs if value(run) is None]
-        return self._of(self.folder, self._index, [*sorted(given, key=value, reverse=descending), *rest])
+        try:
+            given.sort(key=value, reverse=descending)
+        except TypeError:
+            # Values of several types, as numbers beside "auto": each type by itself.
+            given.sort(key=lambda run: (type(value(run)).__name__, repr(value(run))), reverse=descending)
+        return self._of(self.folder, self._index, [*given, *rest])
 
     def compare(self, *names: str) -> dict[str, dict[str, Any]]:
         """Where configurations differ: for each key the value of every recording, None where it has none.

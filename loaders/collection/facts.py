@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from loaders.collection.flat import flatten
 from loaders.documents import FlightrecDocuments
 from loaders.original import OriginalDocuments
@@ -86,10 +88,22 @@ def _summaries(file: Any, documents: Any) -> dict[str, Any]:
         row = {"success": facts.get("success"), "reward": facts.get("total_reward")}
         flatten("summary", documents.given_summary(name, group), row)
         for key, value in row.items():
-            if isinstance(value, bool | int | float) and math.isfinite(value):
+            number = _number(value)
+            if number is not None:
                 label = key if key.startswith("summary.") else f"mean_{key}"
-                columns.setdefault(label, []).append(float(value))
+                columns.setdefault(label, []).append(number)
     return {key: _mean(values) for key, values in columns.items() if key != "summary"}
+
+
+def _number(value: Any) -> float | None:
+    """A finite number as a float, whoever's it is."""
+    if not isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _mean(values: Iterable[float]) -> float:

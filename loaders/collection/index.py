@@ -18,7 +18,7 @@ from recorder.errors import FlightrecError
 from recorder.format.document import dumps, loads
 from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
 
-VERSION = 1
+VERSION = 2
 """Of the rows: those of another version are read anew."""
 _BESIDE = (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX)
 
@@ -35,7 +35,7 @@ def stamp_of(file: Path) -> str | None:
     if any(os.path.lexists(f"{file}{suffix}") for suffix in _BESIDE):
         return None
     state = file.stat()
-    return f"{state.st_ino}:{state.st_size}:{state.st_mtime_ns}"
+    return f"{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
 
 
 class Index:
@@ -62,11 +62,19 @@ class Index:
         """Keep rows in place of those of the same name, and forget others."""
         if not rows and not gone:
             return
-        with contextlib.suppress(sqlite3.Error, OSError), self._opened() as table, table:
-            table.executemany("DELETE FROM recordings WHERE name = ?", [(name,) for name in gone])
+        # A name that is not UTF-8, or a row that no document holds, is read again each time.
+        kept = {name: row for name, row in rows.items() if name.isprintable()}
+        with (
+            contextlib.suppress(sqlite3.Error, OSError, FlightrecError, ValueError),
+            self._opened() as table,
+            table,
+        ):
+            table.executemany(
+                "DELETE FROM recordings WHERE name = ?", [(name,) for name in gone if name.isprintable()]
+            )
             table.executemany(
                 "INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)",
-                [(name, stamp, dumps(row)) for name, (stamp, row) in rows.items()],
+                [(name, stamp, dumps(row)) for name, (stamp, row) in kept.items()],
             )
 
     @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,9 +70,27 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, Mapping):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, float | np.floating) and math.isnan(a):
-        return math.isnan(b)
-    return bool(a == b)
+    if hasattr(a, "tocsr") and hasattr(b, "tocsr"):
+        return a.shape == b.shape and a.dtype == b.dtype and not unlike(*_entries(a, b)).any()
+    try:
+        return bool(a == b) or bool(a != a and b != b)  # noqa: PLR0124 - NaN and NaT, of any sort
+    except (ValueError, TypeError):
+        return repr(a) == repr(b)
+
+
+def _entries(a: Any, b: Any) -> tuple[Any, Any]:
+    """What two sparse matrices of one shape have, in one order; unlike where they do not have as much."""
+    columns = []
+    for matrix in (a, b):
+        made = matrix.tocsr(copy=True)
+        made.sum_duplicates()
+        columns.append((made.indptr, made.indices, made.data))
+    if columns[0][2].shape != columns[1][2].shape:
+        return np.zeros(1), np.ones(1)
+    (rows, places, data), (other_rows, other_places, others) = columns
+    if not (np.array_equal(rows, other_rows) and np.array_equal(places, other_places)):
+        return np.zeros(1), np.ones(1)
+    return data, others
 
 
 def unlike(a: Any, b: Any) -> Any:
@@ -81,6 +98,8 @@ def unlike(a: Any, b: Any) -> Any:
     differ = a != b
     if a.dtype.kind in "fc" and b.dtype.kind in "fc":
         differ &= ~(np.isnan(a) & np.isnan(b))
+    if a.dtype.kind in "mM" and b.dtype.kind in "mM":
+        differ &= ~(np.isnat(a) & np.isnat(b))
     return differ
 
 

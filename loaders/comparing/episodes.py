@@ -96,6 +96,7 @@ def unequal_episodes(a: EpisodeData, b: EpisodeData) -> Iterator[Difference]:
     where = f"episode {a.episode_id}"
     facts = [{k: v for k, v in e.get_metadata().items() if k not in TIMES} for e in (a, b)]
     yield from unequal("data", where, *facts)
+    yield from unequal("data", f"{where}/spikes.n_neurons", a.n_neurons, b.n_neurons)
     for what in ("static data", "final state"):
         yield from unequal("data", f"{where}/{what}", _trees(a, what), _trees(b, what))
     names = list(dict.fromkeys([*a.streams, *b.streams, *_READERS]))

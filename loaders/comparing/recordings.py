@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from loaders.comparing.difference import ABSENT, Difference, unequal
+from loaders.comparing.difference import ABSENT, Difference, same, unequal
 from loaders.comparing.episodes import unequal_episodes
 from loaders.experiment import ExperimentLoader
 
+_TIME = re.compile(r"_(\d{6})(?:_(\d+))?$")
 _OF_A_RUN = frozenset(
     {
         "start_time",
@@ -60,7 +62,17 @@ def _configuration(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Differe
 
 
 def _metadata(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
-    yield from unequal("metadata", "", _lasting(a.get_metadata()), _lasting(b.get_metadata()))
+    sides = []
+    for side in (a, b):
+        root = side.attributes
+        # What the user saved under a name of the root's is the user's.
+        given = {
+            key: value for key, value in side.get_metadata().items() if root.get(key, ABSENT) is not value
+        }
+        sides.append(
+            _lasting(root) | {key: value for key, value in given.items() if not same(root.get(key), value)}
+        )
+    yield from unequal("metadata", "", *sides)
 
 
 def _code(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
@@ -113,14 +125,21 @@ def _data(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
 
 
 def _by_name(loader: ExperimentLoader) -> dict[str, Any]:
-    """Checkpoints without the time in their names, by name and number."""
+    """Checkpoints without the time in their names, by name and number, in the order of their times."""
     found: dict[str, Any] = {}
-    for name, values in loader.get_all_checkpoints().items():
-        stem, number = name.rpartition("_")[0] or name, 1
+    points = loader.get_all_checkpoints()
+    for name in sorted(points, key=_order):
+        stem, number, values = _TIME.sub("", name), 1, points[name]
         while f"{stem} {number}" in found:
             number += 1
         found[f"{stem} {number}"] = values
     return found
+
+
+def _order(name: str) -> tuple[str, str, int]:
+    """Name, time of day, and number within the second."""
+    found = _TIME.search(name)
+    return (_TIME.sub("", name), found[1], int(found[2] or 1)) if found else (name, "", 1)
 
 
 def _lasting(facts: dict[str, Any]) -> dict[str, Any]:

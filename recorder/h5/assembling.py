@@ -6,6 +6,7 @@ The file is written beside its name and is of format 1.10; nothing of what its s
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from recorder.h5.keywords import filter_keywords
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
 from recorder.h5.reading.rows import read_rows
-from recorder.h5.scales import put_scales
+from recorder.h5.scales import SCALING, is_scale, put_scales, remove_scales
 from recorder.h5.skeleton import put_text
 from recorder.h5.transaction import LIBVER
 from recorder.h5.tree import get_document, put_document
@@ -65,6 +66,7 @@ class Assembly:
         strategy = {"fs_strategy": "page", "fs_page_size": cloud} if cloud else {}
         self.file = h5py.File(path, "w", libver=LIBVER, **strategy)
         self._chosen = (compression, level)
+        self._scaled = False
 
     def __enter__(self) -> Assembly:
         return self
@@ -76,10 +78,15 @@ class Assembly:
         """Root attributes, and all groups but those of episodes and checkpoints, which are empty."""
         put_attributes(source, self.file)
         for name, address in links(source):
-            if name not in _OURS and address is not None:
-                self._copy(source, name, self.file, name)
+            if name in _OURS or address is None:
+                continue
+            if is_scale(source, name):
+                # Scales refer to objects of their file, and are made anew.
+                self._scaled = True
+                continue
+            self._copy(source, name, self.file, name)
         for name in (EPISODES, CHECKPOINTS):
-            self.file.create_group(name)
+            put_attributes(source[name], self.file.create_group(name))
         compression, level = self._chosen
         if compression != "keep":
             self.file.attrs["compression"] = compression or "none"
@@ -112,9 +119,12 @@ class Assembly:
         """A document of the root."""
         put_document(self.file, name, value)
 
-    def scales(self) -> None:
-        """Dimension scales for dense streams, once all is there."""
-        put_scales(self.file)
+    def scales(self, *, wanted: bool) -> None:
+        """Dimension scales, once all is there: where they are wanted, or the source has them."""
+        if self._scaled:
+            remove_scales(self.file)
+        if wanted or self._scaled:
+            put_scales(self.file)
 
     def put(self, texts: Mapping[str, str], numbers: Mapping[str, int]) -> None:
         """Root attributes in place of those of their names; numbers that are 0 are left out."""
@@ -159,19 +169,37 @@ class Assembly:
         return made
 
 
-def put_attributes(source: Any, target: Any, leave: Mapping[str, Any] | None = None) -> None:
-    """Copy attributes as they are stored, but for those in ``leave``."""
+def put_attributes(source: Any, target: Any) -> None:
+    """Copy attributes as they are stored, but for those of scales."""
     for name in source.attrs:
-        if leave is None or name not in leave:
+        if name not in SCALING:
             stored = source.attrs.get_id(name)
             target.attrs.create(name, source.attrs[name], shape=stored.shape, dtype=stored.dtype)
 
 
-def settle(draft: Path, path: Path) -> None:
-    """Have a draft on the disk, and then in place."""
+def settle(draft: Path, path: Path, *, replace: bool) -> None:
+    """Have a draft on the disk, and then in place.
+
+    Raises
+    ------
+    FileExistsError
+        Not to replace anything, and something is there by now.
+    """
     descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if not replace:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            pass  # a file system without hard links
+        else:
+            draft.unlink()
+            return
+    else:
+        shutil.copymode(path, draft)
     draft.replace(path)

@@ -21,11 +21,12 @@ from recorder.format.layout import (
     RANDOM_STATES,
 )
 from recorder.h5.reading.episode import EpisodeIndex
-from recorder.h5.reading.guard import attributes, check_tree, child_group, damage, names
+from recorder.h5.reading.guard import attributes, check_tree, child_dataset, child_group, damage, names
 from recorder.h5.skeleton import has_network
 from recorder.h5.tree import get_document, read_tree
 from recorder.h5.untrusted import open_untrusted
 
+RATE = "neural_sampling_rate"
 Stored = tuple[str, dict[str, Any], dict[str, Any], Any]
 """A checkpoint's name, attributes, values, and states of random generators or None."""
 
@@ -70,7 +71,7 @@ class FormerFile:
                 end_time=str(root.get("end_time", "")),
                 ended_by=str(root.get(ENDED_BY, "")),
                 timestamp=str(root.get("timestamp", "")),
-                options=_options(root),
+                options=_options(root, _rate(file, root)),
                 groups=set(names(file)),
                 has_network=has_network(file),
                 n_neurons=_n_neurons(file),
@@ -83,12 +84,20 @@ class FormerFile:
             )
 
 
-def _options(root: dict[str, Any]) -> dict[str, Any]:
-    rate, level = root.get("neural_sampling_rate", 1), root.get("compression_level")
+def _rate(file: Any, root: dict[str, Any]) -> Any:
+    """Timesteps, or by variable: an attribute, or where there are very many of them a dataset."""
+    stored = root.get(RATE)
+    if stored is None and child_dataset(file, RATE) is not None:
+        return get_document(file, RATE)
+    return loads(stored.encode()) if isinstance(stored, str) else int(stored or 1)
+
+
+def _options(root: dict[str, Any], rate: Any) -> dict[str, Any]:
+    level = root.get("compression_level")
     compression = str(root.get("compression", "none"))
     return {
         "experiment_name": str(root.get("experiment_name", "")),
-        "neural_sampling_rate": loads(rate.encode()) if isinstance(rate, str) else int(rate),
+        RATE: rate,
         "compression": None if compression == "none" else compression,
         "compression_level": None if level is None else int(level),
         "chunk_size": int(root.get("chunk_size", 10_000)),
@@ -111,10 +120,12 @@ def _newest(file: Any) -> Stored | None:
         point = child_group(points, name)
         if point is not None:
             facts = attributes(point)
-            found.append((str(facts.get("timestamp", "")), name, facts, point))
+            # Clocks are set back; the number of episodes never is.
+            order = int(facts.get("episode_count", 0)), str(facts.get("timestamp", "")), name
+            found.append((order, name, facts, point))
     if not found:
         return None
-    _, name, facts, point = max(found, key=lambda one: one[:2])
+    _, name, facts, point = max(found, key=lambda one: one[0])
     group = child_group(file, RANDOM_STATES)
     states = None if group is None else get_document(check_tree(group), name)
     if states is not None and not isinstance(states, dict):

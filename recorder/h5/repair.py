@@ -63,6 +63,11 @@ def needs_repair(path: Path) -> bool:
     return any(_beside(path, suffix).exists() for suffix in beside)
 
 
+def needs_recovery(path: Path) -> bool:
+    """Whether logged steps, or a change, wait beside the file."""
+    return any(_beside(path, suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
+
+
 def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
     """Bring a killed recording back.
 
@@ -199,6 +204,7 @@ def _clear(path: Path, *, keep_ring: bool) -> None:
         ring.rename(ring.with_name(ring.name + ".damaged"))
     else:
         ring.unlink(missing_ok=True)
+    ring.with_name(ring.name + ".new").unlink(missing_ok=True)
     journal.discard(_beside(path, JOURNAL_SUFFIX), sync=True)
 
 

@@ -14,7 +14,9 @@ import numpy as np
 from recorder.format.layout import BEHAVIOR, EPISODES, NETWORK, NEURAL, NEURONS, OWN_TIMESTEPS, TIMESTEPS
 from recorder.h5.reading.guard import child_dataset, child_group, names
 
-NEURON = "neuron"
+NEURON, _AXIS = "neuron", "axis_"
+SCALING = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST")
+"""Attributes by which HDF5 keeps scales, and what has them."""
 
 
 def put_scales(file: h5py.File) -> None:
@@ -27,6 +29,26 @@ def put_scales(file: h5py.File) -> None:
             group = None if episode is None else child_group(episode, part)
             if group is not None:
                 _part(group, axes)
+
+
+def is_scale(file: h5py.File, name: str) -> bool:
+    """Whether something at the root is a scale that :func:`put_scales` made."""
+    if name != NEURON and not name.startswith(_AXIS):
+        return False
+    found = child_dataset(file, name)
+    return found is not None and bool(h5py.h5ds.is_scale(found.id))
+
+
+def remove_scales(file: h5py.File) -> None:
+    """Have dense streams, copied from a file with scales, refer to nothing."""
+
+    def look(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            for name in SCALING:
+                if name in item.attrs:
+                    del item.attrs[name]
+
+    file[EPISODES].visititems(look)
 
 
 def _part(group: h5py.Group, axes: _Axes) -> None:
@@ -61,7 +83,7 @@ class _Axes:
         """The scale of this length."""
         if length not in self._made:
             known = self._ids is not None and len(self._ids) == length
-            name = NEURON if known else f"axis_{length}"
+            name = NEURON if known else f"{_AXIS}{length}"
             made = self._file.create_dataset(name, data=self._ids if known else np.arange(length))
             made.make_scale(name)
             self._made[length] = made

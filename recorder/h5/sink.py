@@ -69,6 +69,7 @@ class Sink:
         self._template = Template()
         self._attached: EpisodeWriter | None = None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._paged = superblock.is_extended(self._descriptor)
 
     def apply(self, records: Iterable[Record]) -> bytes:
         """:meth:`begin` and :meth:`end` in one."""
@@ -187,8 +188,9 @@ class Sink:
         self._close_descriptor()
 
     def _can_stream(self, ended: list[EpisodeWriter]) -> bool:
-        # SWMR appends change metadata in place, one by one: only a transaction survives a power cut.
-        if ended or self.sync or self.episode is None:
+        # SWMR appends change metadata in place, one by one: only a transaction survives a power cut. And what
+        # HDF5 keeps of a file in pages it reads again when it closes it; a live file has it no more then.
+        if ended or self.sync or self._paged or self.episode is None:
             return False
         return not self.episode.needs_structure
 

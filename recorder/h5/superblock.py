@@ -34,6 +34,11 @@ def reaching(descriptor: int, end: int) -> bytes:
     return _amended(_read(descriptor), end)
 
 
+def is_extended(descriptor: int) -> bool:
+    """Whether more of the superblock stands elsewhere, as in files whose space is kept in pages."""
+    return _read(descriptor)[20:28] != b"\xff" * 8
+
+
 def end_of(descriptor: int) -> int:
     """Where the file ends for HDF5: as its superblock says, if that is true, or where it does end.
 

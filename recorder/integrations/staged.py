@@ -129,9 +129,15 @@ class Staged:
             self._finish()
 
     def flush(self) -> None:
-        """Wait for all rows that are under way, and log them."""
+        """Wait for all rows that are under way, and log them; what the first bad one met is raised last."""
+        first: Exception | None = None
         while self._pending:
-            self._finish()
+            try:
+                self._finish()
+            except Exception as error:
+                first = first or error
+        if first is not None:
+            raise first
 
     def __enter__(self) -> Self:
         return self

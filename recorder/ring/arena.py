@@ -89,6 +89,8 @@ class Ring:
         """
         span = -(-arena_bytes // _PAGE) * _PAGE + DROPS
         draft = path.with_name(path.name + ".new")
+        # Whoever makes a ring has the recording's lock: a draft was left by one that was killed.
+        draft.unlink(missing_ok=True)
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             _allocate(descriptor, _ARENA + span)

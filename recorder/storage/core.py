@@ -264,6 +264,8 @@ class Core:
                     yield handle.file
             elif mode in ("a", "r+"):
                 with self._session.change(removes=True) as handle:
+                    # Whatever fails here leaves a part of it in a batch around it.
+                    handle.written += 1
                     yield handle.file
                     # Objects may have come, gone or changed: index and all that was kept are looked at anew.
                     handle.refresh()

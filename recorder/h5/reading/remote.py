@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import h5py
 
@@ -18,6 +19,7 @@ from recorder.h5.leftover import closed_at_exit
 from recorder.h5.reading.handle import RecordingFile, is_original
 from recorder.h5.untrusted import hide_broken_heap
 
+T = TypeVar("T")
 BLOCK_BYTES = 1 << 20
 KEPT_BLOCKS = 64
 NEEDED = (
@@ -52,6 +54,8 @@ class RemoteFile(io.RawIOBase):
         self.size = int(system.size(path))
         self._position = 0
         self._lock = threading.Lock()
+        self.failure: BaseException | None = None
+        """What a request met. HDF5 does not survive an exception that goes through it: it gets zeros."""
 
     def readable(self) -> bool:
         """True."""
@@ -83,9 +87,17 @@ class RemoteFile(io.RawIOBase):
         return len(view)
 
     def _bytes_at(self, start: int, count: int) -> bytes:
-        with self._lock:
-            self._file.seek(min(start, self.size))
-            return bytes(self._file.read(min(count, max(0, self.size - start))))
+        wanted = min(count, max(0, self.size - start))
+        try:
+            with self._lock:
+                self._file.seek(min(start, self.size))
+                data = bytes(self._file.read(wanted))
+            if len(data) < wanted:
+                raise OSError(f"it has become shorter than the {self.size:,} bytes that it had")
+        except Exception as error:
+            self.failure = self.failure or error
+            return bytes(wanted)
+        return data
 
     def close(self) -> None:
         """Let go of the file."""
@@ -111,6 +123,7 @@ class RemoteRecording(RecordingFile):
 
     def __init__(self, path: Any, url: str, options: dict[str, Any]) -> None:
         self.url, self.options, self.nbytes = url, options, 0
+        self._raw: RemoteFile | None = None
         super().__init__(path)
 
     def file(self) -> Any:
@@ -119,12 +132,14 @@ class RemoteRecording(RecordingFile):
             return self._file
         if self.closed:
             raise ClosedError(f"the loader of {self.url} has been closed: open another one")
-        raw = RemoteFile(self.url, self.options)
+        self._raw = raw = RemoteFile(self.url, self.options)
         try:
             self.nbytes = raw.size
             file = closed_at_exit(h5py.File(raw, "r"))
         except OSError as error:
             raw.close()
+            if raw.failure is not None:
+                raise ReadError(f"{self.url} cannot be read: {raw.failure}") from raw.failure
             raise DamagedError(f"{self.url} is no HDF5 file, or is damaged: {error}") from error
         try:
             self.original = is_original(file, self.path)
@@ -138,6 +153,28 @@ class RemoteRecording(RecordingFile):
         self._file, self._pid, self._index = file, os.getpid(), None
         return file
 
+    def steady(self, read: Callable[[], T]) -> T:
+        """What ``read`` returns, where every request was answered.
+
+        Raises
+        ------
+        ReadError
+            One was not, or the file is another by now: open it again.
+        """
+        try:
+            found = super().steady(read)
+        except DamagedError as error:
+            self._check(error)
+            raise
+        self._check(None)
+        return found
+
+    def _check(self, cause: BaseException | None) -> None:
+        failure = self._raw.failure if self._raw is not None else None
+        if failure is not None:
+            self.refresh()
+            raise ReadError(f"{self.url} cannot be read: {failure}") from (cause or failure)
+
     def __getstate__(self) -> dict[str, Any]:
-        own = {"url": self.url, "options": self.options, "nbytes": self.nbytes}
+        own = {"url": self.url, "options": self.options, "nbytes": self.nbytes, "_raw": None}
         return super().__getstate__() | own
