@@ -64,14 +64,10 @@ def _configuration(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Differe
 def _metadata(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
     sides = []
     for side in (a, b):
-        root = side.attributes
+        root, metadata = side.attributes, side.get_metadata()
         # What the user saved under a name of the root's is the user's.
-        given = {
-            key: value for key, value in side.get_metadata().items() if root.get(key, ABSENT) is not value
-        }
-        sides.append(
-            _lasting(root) | {key: value for key, value in given.items() if not same(root.get(key), value)}
-        )
+        given = {key: value for key, value in metadata.items() if not same(root.get(key, ABSENT), value)}
+        sides.append(_lasting(root) | given)
     yield from unequal("metadata", "", *sides)
 
 

@@ -1,0 +1,36 @@
+"""Signals that come while a block is at work wait, all of them, and their handlers stay."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from recorder.interrupts import deferred
+
+
+def test_every_signal_is_delivered_and_every_handler_put_back() -> None:
+    seen: list[int] = []
+
+    def first(number: int, _: Any) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    def second(number: int, _: Any) -> None:
+        seen.append(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    try:
+        signal.signal(signal.SIGUSR1, first)
+        signal.signal(signal.SIGUSR2, second)
+        with pytest.raises(KeyboardInterrupt), deferred():
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR2)
+            assert seen == []
+        assert seen == [signal.SIGUSR1, signal.SIGUSR2]
+        assert signal.getsignal(signal.SIGUSR1) is first
+        assert signal.getsignal(signal.SIGUSR2) is second
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
