@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from recorder.errors import DamagedError, ReadError
 from recorder.format.deflate import begin_chunk, start
-from recorder.h5 import superblock
+from recorder.h5 import journal, superblock
 from recorder.h5.reading.guard import damage
 from recorder.h5.reading.perprocess import PerProcess
 from recorder.h5.reading.scattered import RowFile
@@ -126,7 +126,7 @@ def append(
 def alone(path: Path, timeout: float = -1) -> Iterator[None]:
     """Be the only one to change the file at ``path``, and its folder, while the block lasts.
 
-    What a killed program left of a change is completed first.
+    What a killed program left of a change is completed first, or forgotten where its file has been deleted.
 
     Raises
     ------
@@ -134,7 +134,9 @@ def alone(path: Path, timeout: float = -1) -> Iterator[None]:
         After so many seconds; below 0 there is no end to waiting.
     """
     with FileLock(path.with_name(LOCK), timeout=timeout):
-        if journal_of(path).exists():
+        if not path.exists():
+            journal.discard(journal_of(path))
+        elif journal_of(path).exists():
             recover(path)
         yield
 

@@ -90,6 +90,16 @@ def test_a_killed_writer_leaves_all_of_a_recording_or_nothing(tmp_path: Path, wh
     assert np.array_equal(EegWindowFile(path).window("c", 4)[0], WINDOWS[4])
 
 
+def test_a_deleted_file_takes_its_unfinished_change_along(tmp_path: Path) -> None:
+    path = tmp_path / "w.h5"
+    add(path, "a")
+    subprocess.run([sys.executable, "-c", KILLED, str(path), "journal"], check=False)
+    path.unlink()
+    add(path, "c", 2)
+    assert list(entries(path)) == ["c"]
+    assert np.array_equal(EegWindowFile(path).window("c", 1)[0], WINDOWS[1])
+
+
 def test_a_failure_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "w.h5"
     add(path, "a")
