@@ -81,6 +81,20 @@ def test_whole_recordings_are_normalised_in_two_passes(
     assert not contents(tmp_path / "cache.h5")["a"][:, 2].any()
 
 
+def test_a_constant_that_does_not_sum_exactly_becomes_zero(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    data = samples(0)
+    data[1], data[3], data[4, :60] = 0.1, -70.3, 0.7
+    np.savez(tmp_path / "in" / "a.npz", data=data)
+    for dtype in ("float16", "float32"):
+        report = made(tmp_path, ["a"], dtype=dtype, hdf5_path=tmp_path / f"{dtype}.h5")
+        assert not report.failed
+        found = contents(tmp_path / f"{dtype}.h5")["a"]
+        assert not found[:, [1, 3]].any()
+        assert not found[:3, 4].any()
+        assert found[3:, 4].any(axis=1).all()
+
+
 def test_moments_of_blocks_are_those_of_the_whole() -> None:
     data = samples(3, 1000) + 1e6
     mean, deviation = scale_of(data[:, a : a + 137] for a in range(0, 1000, 137))
