@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from loaders import ExperimentLoader
 from loaders.windows import create_hdf5_from_pt_cache, episode_sources
 from recorder import DataExporter
-from recorder.errors import CacheNotFoundError, OptionError
+from recorder.errors import CacheMismatchError, CacheNotFoundError, OptionError
 from recorder.h5.windows.reading import WindowFile
 from tests.windows.made import STRIDE, WINDOW, expected, made, samples
 
@@ -189,3 +190,18 @@ def test_a_cache_of_pt_files_becomes_one_file(tmp_path: Path) -> None:
     assert "has 26 windows" in str(report.failed["a"])
     with pytest.raises(CacheNotFoundError):
         create_hdf5_from_pt_cache(tmp_path / "nothing")
+
+
+def test_a_window_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    folder = tmp_path / "pt" / "a"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        torch.save(torch.full((4, WINDOW), float(number)), folder / f"{number}.pt")
+    os.utime(folder / "2.pt", (2e9, 2e9))  # newer than what replaces another one
+    options: dict[str, Any] = {"window_size": WINDOW, "hdf5_path": tmp_path / "cache.h5", "verbose": False}
+    create_hdf5_from_pt_cache(tmp_path / "pt", None, **options)
+    assert create_hdf5_from_pt_cache(tmp_path / "pt", None, **options).kept == ["a"]
+    torch.save(torch.full((4, WINDOW), 77.0), folder / "0.pt")
+    with pytest.raises(CacheMismatchError, match="'a' has changed"):
+        create_hdf5_from_pt_cache(tmp_path / "pt", None, **options)
