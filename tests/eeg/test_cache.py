@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import psutil
 import pytest
@@ -194,6 +196,19 @@ def test_caches_of_the_older_program_are_kept(tmp_path: Path, capsys: Any) -> No
     assert "is made anew" in capsys.readouterr().out
 
 
+def test_a_file_that_was_rebuilt_beside_an_index_of_the_older_program_is_counted(
+    tmp_path: Path, capsys: Any
+) -> None:
+    place = tmp_path / "cache"
+    shutil.copytree(REFERENCE / "cache" / "train", place)
+    names = json.loads((place / INDEX).read_text())["files"]
+    shutil.copy(place / "aaaaaaab_s001_t000_windows.npz", place / "aaaaaaaa_s001_t000_windows.npz")
+    for _ in range(2):
+        assert build((names, None), place)[1] == [3, 3, 2, 0, 1]
+    assert "aaaaaaaa_s001_t000_windows.npz has not 5 windows any more" in capsys.readouterr().out
+    assert json.loads((place / INDEX).read_text())["window_counts"] == [3, 3, 2, 0, 1]
+
+
 @pytest.mark.parametrize(("stored", "workers"), [("npz", 1), ("npz", 2), ("hdf5", 2)])
 def test_one_bad_recording_does_not_keep_the_others(
     files: Files, tmp_path: Path, capsys: Any, stored: str, workers: int
@@ -320,3 +335,23 @@ def test_npz_files_move_into_an_hdf5_file_without_their_recordings(tmp_path: Pat
     assert not list(place.glob("*.npz"))
     assert_same(contents(folder), contents(WindowFolder(REFERENCE / "cache" / "train")))
     assert build((names, None), place)[1] == counts
+
+
+def test_who_waited_for_another_to_move_the_npz_files_finds_them_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, alone = tmp_path / "cache", eegwindows.alone
+    shutil.copytree(REFERENCE / "cache" / "train", place)
+    names = json.loads((place / INDEX).read_text())["files"]
+
+    @contextlib.contextmanager
+    def second(path: Path) -> Iterator[None]:
+        with alone(path):
+            for npz in sorted(place.glob("*.npz")):
+                cache._take(npz, path)
+            yield
+
+    monkeypatch.setattr(eegwindows, "alone", second)
+    assert build((names, None), place, stored="hdf5")[1] == [5, 3, 2, 0, 1]
+    with h5py.File(place / eegwindows.FILE) as file:
+        assert len(file["windows"]) == 11

@@ -137,7 +137,11 @@ def complete(
     sources = [source_stamps(job) for job in jobs]
     index = read_index(cache_dir, jobs)
     stamps = folder.stamps()
-    rest = [job for job in jobs if index is None or not index.knows(job, stamps)]
+    rest = [
+        job
+        for job in jobs
+        if index is None or not index.knows(job, stamps) or index.miscounts(job, folder)
+    ]
     moving = [job for job in jobs if stored == "hdf5" and job.target.exists()]
     if index is not None and not rest and not moving:
         counts = [index.counts[job.target.name] for job in jobs]
@@ -152,7 +156,7 @@ def complete(
             # Another process may have built them, as long as it had the lock.
             todo = _to_build(rest, folder)
             names = {job.target.name for job in todo}
-            todo += [job for job in moving if job.target.name not in names]
+            todo += [job for job in moving if job.target.name not in names and job.target.exists()]
             failed = _build(todo, folder, stored, workers, allow_damaged=allow_damaged)
             folder.reopen()
     stamps = folder.stamps()

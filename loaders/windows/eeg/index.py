@@ -54,6 +54,15 @@ class Index:
             return True
         return said.get("labels") == labels and (labels is not None or job.unlabelled)
 
+    def miscounts(self, job: Job, folder: WindowFolder) -> bool:
+        """Whether a file has not as many windows as an index of the older program, without stamps, says."""
+        if self.files is not None:
+            return False
+        # A damaged file is an error once it is read.
+        with contextlib.suppress(ReadError):
+            return folder.count(job.target.name) != self.counts[job.target.name]
+        return False
+
     def say_changes(self, jobs: Sequence[Job], folder: WindowFolder) -> None:
         """Name the files that are gone or have other contents than when the index was made."""
         there = folder.stamps()
@@ -62,6 +71,8 @@ class Index:
             if name not in there:
                 if said is not None or self.counts[name]:
                     say(f"[WARNING] stale index: {name} is missing")
+            elif self.files is None:
+                say(f"[WARNING] stale index: {name} has not {self.counts[name]} windows any more")
             elif isinstance(said, dict):
                 with contextlib.suppress(ReadError):
                     if folder.look(name).fingerprint != said.get("fingerprint"):
