@@ -12,10 +12,10 @@ from pathlib import Path
 from loaders.windows.eeg import flags, pool
 from loaders.windows.eeg.flags import say
 from loaders.windows.eeg.folder import DECODED_BYTES, WindowFolder
-from loaders.windows.eeg.index import read_index, source_stamps, write_index
+from loaders.windows.eeg.index import Index, read_index, source_stamps, write_index
 from loaders.windows.eeg.npzread import NpzFile
 from loaders.windows.eeg.one import Job, build, misfit
-from loaders.windows.eeg.paths import PathLike, cache_file_path, check_names, clear_aside
+from loaders.windows.eeg.paths import INDEX, PathLike, cache_file_path, check_names, clear_aside
 from recorder.errors import CacheBuildError, MissingAnnotationError, OptionError, ReadError
 from recorder.h5 import eegwindows
 
@@ -129,6 +129,8 @@ def complete(
     ------
     CacheBuildError
         Some could not be built; all others were, and the index was not written.
+    MissingAnnotationError
+        Nothing was built: annotation files are missing, or not named for windows that have labels.
     """
     if stored not in (None, *FORMATS):
         raise OptionError(f"a cache is stored as one of {FORMATS}, not {stored!r}")
@@ -138,9 +140,7 @@ def complete(
     index = read_index(cache_dir, jobs)
     stamps = folder.stamps()
     rest = [
-        job
-        for job in jobs
-        if index is None or not index.knows(job, stamps) or index.miscounts(job, folder)
+        job for job in jobs if index is None or not index.knows(job, stamps) or index.miscounts(job, folder)
     ]
     moving = [job for job in jobs if stored == "hdf5" and job.target.exists()]
     if index is not None and not rest and not moving:
@@ -155,6 +155,7 @@ def complete(
             folder.reopen()
             # Another process may have built them, as long as it had the lock.
             todo = _to_build(rest, folder)
+            keep_labels(todo, folder, index)
             names = {job.target.name for job in todo}
             todo += [job for job in moving if job.target.name not in names and job.target.exists()]
             failed = _build(todo, folder, stored, workers, allow_damaged=allow_damaged)
@@ -169,6 +170,31 @@ def complete(
     except OSError as error:
         say(f"[WARNING] the index of {cache_dir} cannot be written: {error}")
     return folder, counts
+
+
+def keep_labels(jobs: Sequence[Job], folder: WindowFolder, index: Index | None) -> None:
+    """Refuse to build without labels what has them, or had them when the index was written.
+
+    Raises
+    ------
+    MissingAnnotationError
+    """
+    losing = [job for job in jobs if job.labels is None and _labelled(job, folder, index)]
+    if losing:
+        raise MissingAnnotationError(
+            f"the windows of {len(losing)} recordings are to be built again, {losing[0].edf} the first, and "
+            f"would lose their labels: label_files is to say where these are (without any, remove "
+            f"{losing[0].target.name} and {INDEX})"
+        )
+
+
+def _labelled(job: Job, folder: WindowFolder, index: Index | None) -> bool:
+    if index is not None and index.labelled(job.target.name):
+        return True
+    try:
+        return folder.look(job.target.name).labelled
+    except (FileNotFoundError, ReadError):
+        return False
 
 
 def _wrong(job: Job, folder: WindowFolder) -> str:
@@ -239,10 +265,12 @@ def _into_hdf5(jobs: Sequence[Job], folder: WindowFolder, workers: int | None) -
     there = [job for job in jobs if job.target.exists() and not _wrong(job, folder)]
     taken = set()
     for job in flags.progress(there, len(there), "move"):
-        # What turns out to be damaged is made anew.
-        with contextlib.suppress(ReadError):
+        try:
             _take(job.target, path)
             taken.add(job.target.name)
+        except ReadError:
+            # What turns out to be damaged is made anew.
+            keep_labels([job], folder, None)
     failures = []
     aside = [
         dataclasses.replace(job, target=parts / job.target.name)

@@ -63,6 +63,11 @@ class Index:
             return folder.count(job.target.name) != self.counts[job.target.name]
         return False
 
+    def labelled(self, name: str) -> bool:
+        """Whether the windows of a file had labels, as far as the index says."""
+        said = (self.files or {}).get(name)
+        return isinstance(said, dict) and bool(said.get("labelled") or said.get("labels"))
+
     def say_changes(self, jobs: Sequence[Job], folder: WindowFolder) -> None:
         """Name the files that are gone or have other contents than when the index was made."""
         there = folder.stamps()
@@ -123,16 +128,19 @@ def write_index(
     OSError
     """
     stamps = folder.stamps()
-    files = {
-        job.target.name: {
-            "stamp": stamps[job.target.name],
-            "fingerprint": folder.look(job.target.name).fingerprint,
+    files = {}
+    for job, (edf, labels) in zip(jobs, sources, strict=True):
+        name = job.target.name
+        if name not in stamps:
+            continue
+        known = folder.look(name)
+        files[name] = {
+            "stamp": stamps[name],
+            "fingerprint": known.fingerprint,
             "edf": edf,
             "labels": labels,
+            "labelled": known.labelled,
         }
-        for job, (edf, labels) in zip(jobs, sources, strict=True)
-        if job.target.name in stamps
-    }
     record = {"version": _VERSION, "settings": SETTINGS, "files": files}
     content = {"files": [str(job.edf) for job in jobs], "window_counts": list(counts), "flightrec": record}
     write_text(folder.path / INDEX, json.dumps(content))
