@@ -22,6 +22,7 @@ import pytest
 from loaders.windows.eeg import cache, one
 from loaders.windows.eeg.cache import check_cache_completeness, complete, make_jobs
 from loaders.windows.eeg.folder import WindowFolder
+from loaders.windows.eeg.manifest import CATEGORIES, scan_existing_cache
 from loaders.windows.eeg.npzread import NpzFile
 from loaders.windows.eeg.paths import INDEX, cache_file_path
 from recorder.errors import CacheBuildError, DamagedError, MissingAnnotationError, OptionError
@@ -226,6 +227,24 @@ def test_one_bad_recording_does_not_keep_the_others(
         "pat2_s001_t000_windows.npz",
     ]
     assert "[WARNING] not built: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stored", FORMATS)
+def test_windows_of_a_recording_that_is_damaged_now_are_left_out(
+    files: Files, tmp_path: Path, stored: str
+) -> None:
+    place, name = tmp_path / "cache", "pat0_s001_t000_windows.npz"
+    build(files, place, stored=stored)
+    sound = files[0][0].read_bytes()
+    files[0][0].write_bytes(sound[:-1000])
+    for _ in range(2):
+        assert build(files, place, allow_damaged=True)[1] == [0, 2, 2]
+        found = scan_existing_cache(place)
+        assert name not in {entry["cache_file"] for kind in CATEGORIES for entry in found[kind]}
+        status = check_cache_completeness(files[0], place)
+        assert status.missing + status.stale == [files[0][0]]
+    files[0][0].write_bytes(sound)
+    assert build(files, place)[1] == [2, 2, 2]
 
 
 def test_recordings_of_one_name_are_refused(files: Files, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +14,15 @@ from loaders.windows.eeg.flags import say
 from loaders.windows.eeg.folder import DECODED_BYTES, WindowFolder
 from loaders.windows.eeg.index import Index, read_index, source_stamps, write_index
 from loaders.windows.eeg.npzread import NpzFile
-from loaders.windows.eeg.one import Job, build, misfit
+from loaders.windows.eeg.one import NOTHING, Job, build, misfit
 from loaders.windows.eeg.paths import INDEX, PathLike, cache_file_path, check_names, clear_aside
+from loaders.windows.eeg.settings import CHANNELS, WINDOW
 from recorder.errors import CacheBuildError, MissingAnnotationError, OptionError, ReadError
 from recorder.h5 import eegwindows
 
 FORMATS = ("npz", "hdf5")
+STALE = ".stale"
+"""What the names of files end with that are left out."""
 _PARTS = ".parts"
 _SHOWN = 3
 
@@ -116,7 +119,8 @@ def complete(
     workers : int or None
         Processes; as many as there are cores by default.
     allow_damaged : bool
-        Leave out recordings that cannot be used: they are said, and have no windows.
+        Leave out recordings that cannot be used: they are said, and have no windows. An NPZ that is stale is
+        renamed to ``….npz.stale`` then.
     decoded_bytes : int
         As :class:`WindowFolder`'s.
 
@@ -159,6 +163,7 @@ def complete(
             names = {job.target.name for job in todo}
             todo += [job for job in moving if job.target.name not in names and job.target.exists()]
             failed = _build(todo, folder, stored, workers, allow_damaged=allow_damaged)
+            _set_aside(failed, folder)
             folder.reopen()
     stamps = folder.stamps()
     counts = []
@@ -166,7 +171,7 @@ def complete(
         name = job.target.name
         counts.append(folder.count(name) if name in stamps and name not in failed else 0)
     try:
-        write_index(jobs, counts, sources, folder)
+        write_index(jobs, counts, sources, folder, without=failed)
     except OSError as error:
         say(f"[WARNING] the index of {cache_dir} cannot be written: {error}")
     return folder, counts
@@ -255,6 +260,19 @@ def _build(
             f"{len(said)} of {len(jobs)} recordings could not be built: {said[0][1]}{more}", said
         ) from failures[0][1]
     return {job.target.name for job, _ in failures}
+
+
+def _set_aside(names: Collection[str], folder: WindowFolder) -> None:
+    """Windows that did not fit, and could not be built again, are none for a manifest to choose."""
+    folder.reopen()
+    for name in sorted(set(names).intersection(folder.stamps())):
+        path, hdf5 = folder.path / name, folder.path / eegwindows.FILE
+        if path.exists():
+            path.replace(path.with_name(name + STALE))
+        if hdf5.exists() and name in eegwindows.entries(hdf5):
+            shape = (0, len(CHANNELS), WINDOW)
+            eegwindows.append(hdf5, name, shape, (), None, fingerprint="", record=json.dumps(NOTHING))
+        say(f"[WARNING] the windows that {name} had are left out")
 
 
 def _into_hdf5(jobs: Sequence[Job], folder: WindowFolder, workers: int | None) -> list[tuple[Job, Exception]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,12 @@ def read_index(cache_dir: Path, jobs: Sequence[Job], *, quiet: bool = False) -> 
 
 
 def write_index(
-    jobs: Sequence[Job], counts: Sequence[int], sources: Sequence[SourceStamps], folder: WindowFolder
+    jobs: Sequence[Job],
+    counts: Sequence[int],
+    sources: Sequence[SourceStamps],
+    folder: WindowFolder,
+    *,
+    without: Collection[str] = (),
 ) -> None:
     """Write the index of recordings and the numbers of their windows.
 
@@ -122,6 +127,8 @@ def write_index(
     ----------
     sources : sequence of lists
         :func:`source_stamps` of the jobs, taken before their windows were looked at.
+    without : collection of str
+        NPZ names of which nothing is known: they are looked at again.
 
     Raises
     ------
@@ -131,7 +138,7 @@ def write_index(
     files = {}
     for job, (edf, labels) in zip(jobs, sources, strict=True):
         name = job.target.name
-        if name not in stamps:
+        if name not in stamps or name in without:
             continue
         known = folder.look(name)
         files[name] = {
