@@ -52,10 +52,15 @@ def choose(folder: Path, storage_format: str, splits: Sequence[str]) -> str:
 
 def choose_negatives(folder: Path, opened: str) -> str:
     """The format whose hard negatives are current, for a dataset that was opened in ``opened``."""
-    there = [ptfiles.what_is_broken(folder, HARD_NEGATIVES) == "", _changed(folder) > 0 and has_h5py()]
+    # A file that is not whole was passed over when the dataset was opened, and is as little read now.
+    there = [ptfiles.what_is_broken(folder, HARD_NEGATIVES) == "", _is_whole(folder)]
     if not all(there):
         return PT if there[0] else HDF5 if there[1] else opened
     return PT if ptfiles.newest(folder, HARD_NEGATIVES) > _changed(folder) else HDF5
+
+
+def _is_whole(folder: Path) -> bool:
+    return _changed(folder) > 0 and has_h5py() and not _fault(folder, HDF5, (), ())
 
 
 def _require(folder: Path, storage_format: str) -> None:

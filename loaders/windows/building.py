@@ -96,7 +96,8 @@ def create_hdf5_cache(
         space; windows are read as float32 either way.
     normalisation : "window", "recording" or "none"
         Of each channel: by mean and population deviation plus ``epsilon`` of each window; by mean and
-        sample deviation of the whole recording (a constant channel becomes 0); or as it comes.
+        sample deviation of the whole recording; or as it comes. A constant channel becomes 0 by the first
+        two.
     epsilon : float
     sampling_rate : float, optional
         Hz, where the sources do not say; where they do, it must be theirs.

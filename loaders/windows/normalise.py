@@ -60,7 +60,10 @@ def normalised(
     """One window, (channels, samples)."""
     if normalisation == "window":
         mean, deviation = window.mean(axis=1, keepdims=True), window.std(axis=1, keepdims=True)
-        return np.asarray((window - mean) / (deviation + epsilon))
+        out = np.asarray((window - mean) / (deviation + epsilon))
+        # By its values: what is left of a constant whose mean is rounded is no signal.
+        out[window.min(axis=1) == window.max(axis=1)] = 0.0
+        return out
     if scale is not None:
         return np.asarray((window - scale[0]) / scale[1])
     return window

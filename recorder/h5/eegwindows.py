@@ -20,7 +20,6 @@ import contextlib
 import functools
 import itertools
 import os
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,22 +27,23 @@ from typing import Any
 
 import h5py
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
 
-from recorder.errors import DamagedError, ReadError
+from recorder.errors import DamagedError
 from recorder.format.deflate import begin_chunk, start
-from recorder.h5 import superblock
+from recorder.h5 import journal, superblock
 from recorder.h5.reading.guard import damage
 from recorder.h5.reading.perprocess import PerProcess
 from recorder.h5.reading.scattered import RowFile
-from recorder.h5.store.recover import journal_of, recover
-from recorder.h5.transaction import LIBVER, transaction
+from recorder.h5.store.recover import journal_of
+from recorder.h5.store.session import Session, make_whole
+from recorder.h5.transaction import LIBVER
 from recorder.h5.untrusted import open_untrusted
+from recorder.h5.windows.steady import PATIENCE, open_steadily
 
 FILE, LOCK = "windows.h5", ".build.lock"
 """Names of the file and of its lock in the folder of a cache."""
-_PATIENCE = 60.0
 LAYOUT = "flightrec-eeg-windows-1"
 _LEVEL = 4
 _AHEAD = 8
@@ -93,7 +93,7 @@ def append(
         The file is of another layout or shape.
     """
     _prepare(path, shape[1:])
-    with transaction(path, journal_of(path)) as file:
+    with _changed(path) as file:
         if file.attrs.get("layout") != LAYOUT or file["windows"].shape[1:] != shape[1:]:
             raise DamagedError(f"{path} is no file of such windows")
         begin, count = len(file["windows"]), shape[0]
@@ -123,10 +123,21 @@ def append(
 
 
 @contextlib.contextmanager
+def _changed(path: Path) -> Iterator[h5py.File]:
+    # By turns, whose count tells readers that a change came while they opened the file.
+    session = Session(path, patience=PATIENCE, reaching=True, sync=False)
+    try:
+        with session.change() as handle:
+            yield handle.file
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
 def alone(path: Path, timeout: float = -1) -> Iterator[None]:
     """Be the only one to change the file at ``path``, and its folder, while the block lasts.
 
-    What a killed program left of a change is completed first.
+    What a killed program left of a change is completed first, or forgotten where its file has been deleted.
 
     Raises
     ------
@@ -134,19 +145,11 @@ def alone(path: Path, timeout: float = -1) -> Iterator[None]:
         After so many seconds; below 0 there is no end to waiting.
     """
     with FileLock(path.with_name(LOCK), timeout=timeout):
-        if journal_of(path).exists():
-            recover(path)
+        if not path.exists():
+            journal.discard(journal_of(path))
+        elif journal_of(path).exists():
+            make_whole(path)
         yield
-
-
-def _whole(path: Path) -> None:
-    """Wait for a change that is being applied, or complete one that nobody applies any more."""
-    end = time.monotonic() + _PATIENCE
-    while journal_of(path).exists():
-        with contextlib.suppress(Timeout), alone(path, 0.05):
-            return
-        if time.monotonic() > end:
-            raise ReadError(f"{path}: a change of it takes longer than {_PATIENCE:g} s to be applied")
 
 
 def _prepare(path: Path, shape: tuple[int, ...]) -> None:
@@ -199,17 +202,21 @@ def finish(path: Path) -> None:
 
 
 def entries(path: Path) -> dict[str, Entry]:
-    """What the file holds, by name.
+    """What the file holds, by name; also while another process adds to it.
 
     Raises
     ------
     FileNotFoundError
     DamagedError
         It is no such file.
-    OSError
+    ReadError
         A killed program left a change to be completed, and the folder cannot be written.
     """
-    _whole(path)
+    with contextlib.closing(_opened(path)) as opened:
+        return opened.entries
+
+
+def _entries(path: Path) -> dict[str, Entry]:
     try:
         file = open_untrusted(path)
     except FileNotFoundError:
@@ -241,7 +248,7 @@ class EegWindowFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opened: PerProcess[_Opened] = PerProcess(functools.partial(_Opened, path))
+        self._opened: PerProcess[_Opened] = PerProcess(functools.partial(_opened, path))
         self.entries = self._opened.get().entries
 
     def window(self, name: str, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -275,9 +282,13 @@ class EegWindowFile:
         self._opened.close()
 
 
+def _opened(path: Path) -> _Opened:
+    return open_steadily(path, functools.partial(_Opened, path))
+
+
 class _Opened:
     def __init__(self, path: Path) -> None:
-        self.entries = entries(path)
+        self.entries = _entries(path)
         self.windows, self.labels = RowFile(path, "windows"), RowFile(path, "labels")
 
     def close(self) -> None:

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import psutil
 import pytest
@@ -20,6 +22,7 @@ import pytest
 from loaders.windows.eeg import cache, one
 from loaders.windows.eeg.cache import check_cache_completeness, complete, make_jobs
 from loaders.windows.eeg.folder import WindowFolder
+from loaders.windows.eeg.manifest import CATEGORIES, scan_existing_cache
 from loaders.windows.eeg.npzread import NpzFile
 from loaders.windows.eeg.paths import INDEX, cache_file_path
 from recorder.errors import CacheBuildError, DamagedError, MissingAnnotationError, OptionError
@@ -194,6 +197,19 @@ def test_caches_of_the_older_program_are_kept(tmp_path: Path, capsys: Any) -> No
     assert "is made anew" in capsys.readouterr().out
 
 
+def test_a_file_that_was_rebuilt_beside_an_index_of_the_older_program_is_counted(
+    tmp_path: Path, capsys: Any
+) -> None:
+    place = tmp_path / "cache"
+    shutil.copytree(REFERENCE / "cache" / "train", place)
+    names = json.loads((place / INDEX).read_text())["files"]
+    shutil.copy(place / "aaaaaaab_s001_t000_windows.npz", place / "aaaaaaaa_s001_t000_windows.npz")
+    for _ in range(2):
+        assert build((names, None), place)[1] == [3, 3, 2, 0, 1]
+    assert "aaaaaaaa_s001_t000_windows.npz has not 5 windows any more" in capsys.readouterr().out
+    assert json.loads((place / INDEX).read_text())["window_counts"] == [3, 3, 2, 0, 1]
+
+
 @pytest.mark.parametrize(("stored", "workers"), [("npz", 1), ("npz", 2), ("hdf5", 2)])
 def test_one_bad_recording_does_not_keep_the_others(
     files: Files, tmp_path: Path, capsys: Any, stored: str, workers: int
@@ -211,6 +227,24 @@ def test_one_bad_recording_does_not_keep_the_others(
         "pat2_s001_t000_windows.npz",
     ]
     assert "[WARNING] not built: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stored", FORMATS)
+def test_windows_of_a_recording_that_is_damaged_now_are_left_out(
+    files: Files, tmp_path: Path, stored: str
+) -> None:
+    place, name = tmp_path / "cache", "pat0_s001_t000_windows.npz"
+    build(files, place, stored=stored)
+    sound = files[0][0].read_bytes()
+    files[0][0].write_bytes(sound[:-1000])
+    for _ in range(2):
+        assert build(files, place, allow_damaged=True)[1] == [0, 2, 2]
+        found = scan_existing_cache(place)
+        assert name not in {entry["cache_file"] for kind in CATEGORIES for entry in found[kind]}
+        status = check_cache_completeness(files[0], place)
+        assert status.missing + status.stale == [files[0][0]]
+    files[0][0].write_bytes(sound)
+    assert build(files, place)[1] == [2, 2, 2]
 
 
 def test_recordings_of_one_name_are_refused(files: Files, tmp_path: Path) -> None:
@@ -320,3 +354,23 @@ def test_npz_files_move_into_an_hdf5_file_without_their_recordings(tmp_path: Pat
     assert not list(place.glob("*.npz"))
     assert_same(contents(folder), contents(WindowFolder(REFERENCE / "cache" / "train")))
     assert build((names, None), place)[1] == counts
+
+
+def test_who_waited_for_another_to_move_the_npz_files_finds_them_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, alone = tmp_path / "cache", eegwindows.alone
+    shutil.copytree(REFERENCE / "cache" / "train", place)
+    names = json.loads((place / INDEX).read_text())["files"]
+
+    @contextlib.contextmanager
+    def second(path: Path) -> Iterator[None]:
+        with alone(path):
+            for npz in sorted(place.glob("*.npz")):
+                cache._take(npz, path)
+            yield
+
+    monkeypatch.setattr(eegwindows, "alone", second)
+    assert build((names, None), place, stored="hdf5")[1] == [5, 3, 2, 0, 1]
+    with h5py.File(place / eegwindows.FILE) as file:
+        assert len(file["windows"]) == 11

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from loaders.windows import eeg
+from loaders.windows.eeg import one
 from recorder.errors import (
     CacheBuildError,
     CacheMissingError,
@@ -198,6 +199,27 @@ def test_windows_that_have_gone_are_made_again_or_missed(source: Any, tmp_path: 
     path.write_bytes(b"")
     with pytest.raises(DamagedError):
         dataset[0]
+
+
+@pytest.mark.parametrize("stored", ["npz", "hdf5"])
+def test_labels_are_not_lost_where_nobody_names_their_files(
+    source: Any, tmp_path: Path, stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EEGWindowDataset(*source, tmp_path, stored=stored, workers=1)
+    dataset = EEGWindowDataset(source[0], cache_dir=tmp_path, workers=1)
+    if stored == "npz":
+        path = tmp_path / "pat0_s001_t000_windows.npz"
+        kept = path.rename(tmp_path / "kept")
+        with pytest.raises(MissingAnnotationError, match="label_files"):
+            dataset[0]
+        with pytest.raises(MissingAnnotationError, match="label_files"):
+            EEGWindowDataset(source[0], cache_dir=tmp_path, workers=1)
+        kept.rename(path)
+    with monkeypatch.context() as context:
+        context.setitem(one.SETTINGS, "clip", 9.0)
+        with pytest.raises(MissingAnnotationError, match="label_files"):
+            EEGWindowDataset(source[0], cache_dir=tmp_path, workers=1)
+    assert EEGWindowDataset(source[0], cache_dir=tmp_path, workers=1)[5][1].all()
 
 
 def test_recordings_that_cannot_be_used(source: Any, tmp_path: Path) -> None:

@@ -69,6 +69,19 @@ def test_those_of_numpy_are_read(tmp_path: Path, save: Any) -> None:
     check(path)
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_single_window_in_the_order_of_fortran_is_the_one_that_was_saved(tmp_path: Path, save: Any) -> None:
+    path = tmp_path / "a.npz"
+    save(path, windows=np.asfortranarray(WINDOWS[:1]), labels=LABELS[:1])
+    assert np.asfortranarray(WINDOWS[:1]).flags.f_contiguous
+    check(path, 1)
+    npz = NpzFile(path)
+    assert np.array_equal(next(npz.windows.rows()), WINDOWS[0])
+    save(path, windows=np.asfortranarray(WINDOWS), labels=LABELS)
+    with pytest.raises(DamagedError):
+        NpzFile(path)
+
+
 def test_many_windows_share_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(npzwrite, "MOST_BLOCKS", 3)
     check(write(tmp_path / "a.npz"))

@@ -111,6 +111,17 @@ def test_a_stale_manifest_is_deleted_and_made_anew(place: Path, capsys: Any, con
     assert said[-4:] == KNOWN
 
 
+def test_only_recordings_that_were_given_are_trained_on(place: Path) -> None:
+    given = FILES[:3]
+    dataset, _, _ = eeg.start_dataset(given, None, place)
+    assert isinstance(dataset, eeg.BalancedSeizureDataset)
+    names = {name.replace("_windows.npz", ".edf") for name, _ in dataset.entries}
+    assert names
+    assert names <= set(given)
+    with pytest.raises(NoTrainingDataError, match="of these 1 recordings"):
+        eeg.start_dataset([FILES[1]], None, place)
+
+
 def test_without_balance_all_windows_are_weighed(place: Path, capsys: Any) -> None:
     dataset, ratio, _ = eeg.start_dataset(FILES, None, place, balanced=False)
     assert isinstance(dataset, eeg.EEGWindowDataset)

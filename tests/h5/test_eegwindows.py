@@ -15,6 +15,7 @@ import pytest
 from recorder.errors import DamagedError
 from recorder.h5 import eegwindows
 from recorder.h5.eegwindows import EegWindowFile, alone, append, entries, finish
+from recorder.h5.reading.scattered import RowFile
 
 WINDOWS = np.random.default_rng(0).normal(size=(5, 3, 64)).astype(np.float32)
 LABELS = (np.arange(5 * 64).reshape(5, 64) % 3 == 0).astype(np.float32)
@@ -88,6 +89,37 @@ def test_a_killed_writer_leaves_all_of_a_recording_or_nothing(tmp_path: Path, wh
         assert file.window("b", 1)[0].all()
     add(path, "c")
     assert np.array_equal(EegWindowFile(path).window("c", 4)[0], WINDOWS[4])
+
+
+def test_a_deleted_file_takes_its_unfinished_change_along(tmp_path: Path) -> None:
+    path = tmp_path / "w.h5"
+    add(path, "a")
+    subprocess.run([sys.executable, "-c", KILLED, str(path), "journal"], check=False)
+    path.unlink()
+    add(path, "c", 2)
+    assert list(entries(path)) == ["c"]
+    assert np.array_equal(EegWindowFile(path).window("c", 1)[0], WINDOWS[1])
+
+
+@pytest.mark.parametrize("torn", [True, False])
+def test_a_file_that_is_added_to_while_it_is_opened_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bool
+) -> None:
+    path, opened = tmp_path / "w.h5", []
+    add(path, "a")
+
+    def beside(place: Path, dataset: str) -> RowFile:
+        opened.append(dataset)
+        if len(opened) == 1:
+            add(path, "b", 1)
+            if torn:
+                raise DamagedError("half of a change")
+        return RowFile(place, dataset)
+
+    monkeypatch.setattr(eegwindows, "RowFile", beside)
+    file = EegWindowFile(path)
+    assert list(file.entries) == ["a", "b"]
+    assert np.array_equal(file.window("b", 0)[0], WINDOWS[0])
 
 
 def test_a_failure_changes_nothing(tmp_path: Path) -> None:

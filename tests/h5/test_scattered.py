@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import ClosedError, DamagedError, ReadError
+from recorder.h5.reading.perprocess import PerProcess
 from recorder.h5.reading.scattered import RowFile
 
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -144,3 +148,28 @@ def test_processes_have_handles_of_their_own(path: Path, method: str) -> None:
         for k, found in enumerate(pool.map(rows.read, [[k] for k in range(11)])):
             np.testing.assert_array_equal(found, DATA[[k]])
     np.testing.assert_array_equal(rows.read([1]), DATA[[1]])
+
+
+def test_a_fork_while_another_thread_opens_opens_for_itself() -> None:
+    class Opened:
+        def __init__(self) -> None:
+            opening.set()
+            if os.getpid() == parent:
+                go_on.wait(10)
+
+        def close(self) -> None:
+            pass
+
+    parent, opening, go_on = os.getpid(), threading.Event(), threading.Event()
+    own = PerProcess(Opened)
+    thread = threading.Thread(target=own.get)
+    thread.start()
+    assert opening.wait(10)
+    child = os.fork()
+    if not child:
+        signal.alarm(5)
+        own.get()
+        os._exit(0)
+    go_on.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0

@@ -201,6 +201,18 @@ def test_negatives_are_reloaded_from_what_is_newest(folder: Path) -> None:
                 aged(folder / "hard_negatives.pt", -60)
 
 
+def test_negatives_are_not_reloaded_from_what_is_not_whole(folder: Path) -> None:
+    whole = (folder / "dataset.h5").read_bytes()
+    (folder / "dataset.h5").write_bytes(whole[: len(whole) // 2])
+    fresh = (tensors()["hard_negatives"] + 1) % 20
+    with JASPERSteeringDataset(folder, "train") as dataset:
+        assert dataset.storage_format == "pt"
+        torch.save(fresh, folder / "hard_negatives.pt")
+        aged(folder / "dataset.h5", 60)
+        dataset.reload_negatives()
+        assert torch.equal(dataset.hard_negatives, fresh)
+
+
 def test_new_negatives_serve_a_dataset_without_other_pt_files(folder: Path) -> None:
     fresh = (tensors()["hard_negatives"] + 1) % 20
     for path in folder.glob("*.pt"):

@@ -81,6 +81,20 @@ def test_whole_recordings_are_normalised_in_two_passes(
     assert not contents(tmp_path / "cache.h5")["a"][:, 2].any()
 
 
+def test_a_constant_that_does_not_sum_exactly_becomes_zero(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    data = samples(0)
+    data[1], data[3], data[4, :60] = 0.1, -70.3, 0.7
+    np.savez(tmp_path / "in" / "a.npz", data=data)
+    for dtype in ("float16", "float32"):
+        report = made(tmp_path, ["a"], dtype=dtype, hdf5_path=tmp_path / f"{dtype}.h5", window_size=50)
+        assert not report.failed
+        found = contents(tmp_path / f"{dtype}.h5")["a"]
+        assert not found[:, [1, 3]].any()
+        assert not found[:2, 4].any()
+        assert found[2:, 4].any(axis=1).all()
+
+
 def test_moments_of_blocks_are_those_of_the_whole() -> None:
     data = samples(3, 1000) + 1e6
     mean, deviation = scale_of(data[:, a : a + 137] for a in range(0, 1000, 137))
@@ -317,6 +331,37 @@ def test_an_addition_that_is_killed_leaves_the_cache_whole(tmp_path: Path) -> No
     reader.close()
     assert made(tmp_path, names).added == names[3:]
     check(tmp_path / "cache.h5", names)
+
+
+ADD = r"""
+import os, signal, sys
+from pathlib import Path
+from tests.windows.made import made
+folder, pwrite = Path(sys.argv[1]), os.pwrite
+def stopped(*arguments):
+    if (folder / "cache.h5.journal").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return pwrite(*arguments)
+os.pwrite = stopped
+made(folder, sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_an_addition_that_was_killed_does_not_reach_a_new_cache(tmp_path: Path, removed: bool) -> None:
+    names = recordings(tmp_path / "in", 5)
+    made(tmp_path, names[:1])
+    command = [sys.executable, "-c", ADD, str(tmp_path), *names[:2]]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert (tmp_path / "cache.h5.journal").exists()
+    if removed:
+        (tmp_path / "cache.h5").unlink()
+    made(tmp_path, names[2:], overwrite=True)
+    reader = WindowFile(tmp_path / "cache.h5")
+    assert reader.names == names[2:]
+    reader.close()
+    check(tmp_path / "cache.h5", names[2:], [2, 3, 4])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache.h5", "in"]
 
 
 def test_a_file_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ import pytest
 from loaders import ExperimentLoader
 from loaders.windows import create_hdf5_from_pt_cache, episode_sources
 from recorder import DataExporter
-from recorder.errors import CacheNotFoundError, OptionError
+from recorder.errors import (
+    CacheMismatchError,
+    CacheNotFoundError,
+    DamagedError,
+    DiscontinuousError,
+    OptionError,
+)
 from recorder.h5.windows.reading import WindowFile
 from tests.windows.made import STRIDE, WINDOW, expected, made, samples
 
@@ -93,6 +100,28 @@ def test_edf_and_bdf_files(tmp_path: Path, suffix: str) -> None:
     made(tmp_path, ["a"], normalisation="none")
     cut = np.array([data[:, a : a + WINDOW] for a in range(0, 400 - WINDOW + 1, STRIDE)])
     np.testing.assert_allclose(windows(tmp_path / "cache.h5"), cut, atol=800 / 2**16)
+
+
+@pytest.mark.parametrize("suffix", ["edf", "bdf"])
+def test_edf_and_bdf_files_that_are_cut_or_have_gaps_are_refused(tmp_path: Path, suffix: str) -> None:
+    edfio = pytest.importorskip("edfio")
+    pytest.importorskip("mne")
+    signal, file = (edfio.EdfSignal, edfio.Edf) if suffix == "edf" else (edfio.BdfSignal, edfio.Bdf)
+    row = signal(samples(1, 400, 1)[0], 100, label="EEG", physical_range=(-100, 100))
+    annotation = edfio.EdfAnnotation(0, None, "begin")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    file([row], data_record_duration=1, annotations=[annotation]).write(folder / f"whole.{suffix}")
+    whole = (folder / f"whole.{suffix}").read_bytes()
+    (folder / f"cut.{suffix}").write_bytes(whole[:-150])
+    gaps = whole.replace(suffix.upper().encode() + b"+C", suffix.upper().encode() + b"+D")
+    (folder / f"follows.{suffix}").write_bytes(gaps)
+    (folder / f"gaps.{suffix}").write_bytes(gaps.replace(b"+3\x14\x14", b"+9\x14\x14"))
+    report = made(tmp_path, ["whole", "cut", "follows", "gaps"])
+    assert report.added == ["whole", "follows"]
+    assert isinstance(report.failed["cut"], DamagedError)
+    assert isinstance(report.failed["gaps"], DiscontinuousError)
+    assert f"({suffix.upper()}+D) with 1 gaps: after 3 s" in str(report.failed["gaps"])
 
 
 @pytest.fixture
@@ -189,3 +218,18 @@ def test_a_cache_of_pt_files_becomes_one_file(tmp_path: Path) -> None:
     assert "has 26 windows" in str(report.failed["a"])
     with pytest.raises(CacheNotFoundError):
         create_hdf5_from_pt_cache(tmp_path / "nothing")
+
+
+def test_a_window_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    folder = tmp_path / "pt" / "a"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        torch.save(torch.full((4, WINDOW), float(number)), folder / f"{number}.pt")
+    os.utime(folder / "2.pt", (2e9, 2e9))  # newer than what replaces another one
+    options: dict[str, Any] = {"window_size": WINDOW, "hdf5_path": tmp_path / "cache.h5", "verbose": False}
+    create_hdf5_from_pt_cache(tmp_path / "pt", None, **options)
+    assert create_hdf5_from_pt_cache(tmp_path / "pt", None, **options).kept == ["a"]
+    torch.save(torch.full((4, WINDOW), 77.0), folder / "0.pt")
+    with pytest.raises(CacheMismatchError, match="'a' has changed"):
+        create_hdf5_from_pt_cache(tmp_path / "pt", None, **options)

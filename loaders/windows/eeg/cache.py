@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loaders.windows.eeg import flags, pool
 from loaders.windows.eeg.flags import say
 from loaders.windows.eeg.folder import DECODED_BYTES, WindowFolder
-from loaders.windows.eeg.index import read_index, source_stamps, write_index
+from loaders.windows.eeg.index import Index, read_index, source_stamps, write_index
 from loaders.windows.eeg.npzread import NpzFile
-from loaders.windows.eeg.one import Job, build, misfit
-from loaders.windows.eeg.paths import PathLike, cache_file_path, check_names, clear_aside
+from loaders.windows.eeg.one import NOTHING, Job, build, misfit
+from loaders.windows.eeg.paths import INDEX, PathLike, cache_file_path, check_names, clear_aside
+from loaders.windows.eeg.settings import CHANNELS, WINDOW
 from recorder.errors import CacheBuildError, MissingAnnotationError, OptionError, ReadError
 from recorder.h5 import eegwindows
 
 FORMATS = ("npz", "hdf5")
+STALE = ".stale"
+"""What the names of files end with that are left out."""
 _PARTS = ".parts"
 _SHOWN = 3
 
@@ -116,7 +119,8 @@ def complete(
     workers : int or None
         Processes; as many as there are cores by default.
     allow_damaged : bool
-        Leave out recordings that cannot be used: they are said, and have no windows.
+        Leave out recordings that cannot be used: they are said, and have no windows. An NPZ that is stale is
+        renamed to ``….npz.stale`` then.
     decoded_bytes : int
         As :class:`WindowFolder`'s.
 
@@ -129,6 +133,8 @@ def complete(
     ------
     CacheBuildError
         Some could not be built; all others were, and the index was not written.
+    MissingAnnotationError
+        Nothing was built: annotation files are missing, or not named for windows that have labels.
     """
     if stored not in (None, *FORMATS):
         raise OptionError(f"a cache is stored as one of {FORMATS}, not {stored!r}")
@@ -137,7 +143,9 @@ def complete(
     sources = [source_stamps(job) for job in jobs]
     index = read_index(cache_dir, jobs)
     stamps = folder.stamps()
-    rest = [job for job in jobs if index is None or not index.knows(job, stamps)]
+    rest = [
+        job for job in jobs if index is None or not index.knows(job, stamps) or index.miscounts(job, folder)
+    ]
     moving = [job for job in jobs if stored == "hdf5" and job.target.exists()]
     if index is not None and not rest and not moving:
         counts = [index.counts[job.target.name] for job in jobs]
@@ -151,9 +159,11 @@ def complete(
             folder.reopen()
             # Another process may have built them, as long as it had the lock.
             todo = _to_build(rest, folder)
+            keep_labels(todo, folder, index)
             names = {job.target.name for job in todo}
-            todo += [job for job in moving if job.target.name not in names]
+            todo += [job for job in moving if job.target.name not in names and job.target.exists()]
             failed = _build(todo, folder, stored, workers, allow_damaged=allow_damaged)
+            _set_aside(failed, folder)
             folder.reopen()
     stamps = folder.stamps()
     counts = []
@@ -161,10 +171,35 @@ def complete(
         name = job.target.name
         counts.append(folder.count(name) if name in stamps and name not in failed else 0)
     try:
-        write_index(jobs, counts, sources, folder)
+        write_index(jobs, counts, sources, folder, without=failed)
     except OSError as error:
         say(f"[WARNING] the index of {cache_dir} cannot be written: {error}")
     return folder, counts
+
+
+def keep_labels(jobs: Sequence[Job], folder: WindowFolder, index: Index | None) -> None:
+    """Refuse to build without labels what has them, or had them when the index was written.
+
+    Raises
+    ------
+    MissingAnnotationError
+    """
+    losing = [job for job in jobs if job.labels is None and _labelled(job, folder, index)]
+    if losing:
+        raise MissingAnnotationError(
+            f"the windows of {len(losing)} recordings are to be built again, {losing[0].edf} the first, and "
+            f"would lose their labels: label_files is to say where these are (without any, remove "
+            f"{losing[0].target.name} and {INDEX})"
+        )
+
+
+def _labelled(job: Job, folder: WindowFolder, index: Index | None) -> bool:
+    if index is not None and index.labelled(job.target.name):
+        return True
+    try:
+        return folder.look(job.target.name).labelled
+    except (FileNotFoundError, ReadError):
+        return False
 
 
 def _wrong(job: Job, folder: WindowFolder) -> str:
@@ -227,6 +262,19 @@ def _build(
     return {job.target.name for job, _ in failures}
 
 
+def _set_aside(names: Collection[str], folder: WindowFolder) -> None:
+    """Windows that did not fit, and could not be built again, are none for a manifest to choose."""
+    folder.reopen()
+    for name in sorted(set(names).intersection(folder.stamps())):
+        path, hdf5 = folder.path / name, folder.path / eegwindows.FILE
+        if path.exists():
+            path.replace(path.with_name(name + STALE))
+        if hdf5.exists() and name in eegwindows.entries(hdf5):
+            shape = (0, len(CHANNELS), WINDOW)
+            eegwindows.append(hdf5, name, shape, (), None, fingerprint="", record=json.dumps(NOTHING))
+        say(f"[WARNING] the windows that {name} had are left out")
+
+
 def _into_hdf5(jobs: Sequence[Job], folder: WindowFolder, workers: int | None) -> list[tuple[Job, Exception]]:
     """Processes make NPZ files, and this one takes them over as they come."""
     path, parts = folder.path / eegwindows.FILE, folder.path / _PARTS
@@ -235,10 +283,12 @@ def _into_hdf5(jobs: Sequence[Job], folder: WindowFolder, workers: int | None) -
     there = [job for job in jobs if job.target.exists() and not _wrong(job, folder)]
     taken = set()
     for job in flags.progress(there, len(there), "move"):
-        # What turns out to be damaged is made anew.
-        with contextlib.suppress(ReadError):
+        try:
             _take(job.target, path)
             taken.add(job.target.name)
+        except ReadError:
+            # What turns out to be damaged is made anew.
+            keep_labels([job], folder, None)
     failures = []
     aside = [
         dataclasses.replace(job, target=parts / job.target.name)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loaders.windows.eeg.cache import complete, make_jobs
+from loaders.windows.eeg.cache import complete, keep_labels, make_jobs
 from loaders.windows.eeg.flags import say
 from loaders.windows.eeg.folder import DECODED_BYTES
+from loaders.windows.eeg.index import read_index
 from loaders.windows.eeg.item import Item, ItemDataset, as_item, need_torch
 from loaders.windows.eeg.npzread import Window
 from loaders.windows.eeg.one import Job, Prepared, build, prepare
@@ -66,7 +67,8 @@ class EEGWindowDataset(ItemDataset):
     Raises
     ------
     MissingAnnotationError
-        A recording that is to be built has no annotation file; nothing was built.
+        A recording that is to be built has no annotation file, or ``label_files`` does not say where those of
+        windows with labels are; nothing was built.
     CacheBuildError
         Recordings that cannot be used; all others were built.
     OptionError
@@ -127,6 +129,8 @@ class EEGWindowDataset(ItemDataset):
         IndexError
         CacheMissingError
             Its file has gone, and windows are not computed on demand.
+        MissingAnnotationError
+            Its file has gone, which had labels, and ``label_files`` does not say where these are.
         DamagedError
             Its file is damaged, or another one than was counted.
         """
@@ -148,6 +152,7 @@ class EEGWindowDataset(ItemDataset):
                     raise CacheMissingError(
                         f"Cache missing for {job.edf}: {job.target}, on-demand disabled"
                     ) from error
+            keep_labels([job], self._folder, read_index(self._folder.path, self._jobs, quiet=True))
             build(job)
             return self._folder.window(name, number)
         except IndexError as error:

@@ -1,7 +1,8 @@
-"""What an EDF file says of itself, looked at before its samples are: cut files, and recordings with gaps.
+"""What an EDF or BDF file says of itself, looked at before its samples: cut files, and recordings with gaps.
 
 MNE reads as many records as a file has, whatever its header promises, and takes records as following each
-other. The fields are those of the EDF and EDF+ specifications (edfplus.info).
+other. The fields are those of the EDF and EDF+ specifications (edfplus.info); those of BDF differ in what
+:class:`Kind` says.
 """
 
 from __future__ import annotations
@@ -16,8 +17,29 @@ from recorder.errors import DamagedError, DiscontinuousError
 _FIXED, _EACH = 256, 256
 DATE = slice(168, 176)
 """Where the date of the recording stands."""
-_ANNOTATIONS = "EDF Annotations"
 _MOST_SIGNALS = 4096
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Of the two formats.
+
+    Attributes
+    ----------
+    name : str
+    begin : bytes
+        Of the file.
+    width : int
+        Bytes of a sample.
+    """
+
+    name: str
+    begin: bytes
+    width: int
+
+
+EDF = Kind("EDF", b"0       ", 2)
+BDF = Kind("BDF", b"\xffBIOSEMI", 3)
 
 
 @dataclass(frozen=True)
@@ -44,22 +66,22 @@ class EdfHeader:
     date: bytes
 
 
-def look(path: Path) -> EdfHeader:
+def look(path: Path, kind: Kind = EDF) -> EdfHeader:
     """The header of a file that is whole and has no gaps.
 
     Raises
     ------
     FileNotFoundError
     DamagedError
-        It is no EDF file, or has another length than its header says.
+        It is no such file, or has another length than its header says.
     DiscontinuousError
-        It is an EDF+D file whose records do not follow each other.
+        It is an EDF+D or BDF+D file whose records do not follow each other.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         fixed = file.read(_FIXED)
-        if len(fixed) < _FIXED or fixed[:8] != b"0       ":
-            raise DamagedError(f"{path} is no EDF file: it begins with {fixed[:8]!r}")
+        if len(fixed) < _FIXED or fixed[:8] != kind.begin:
+            raise DamagedError(f"{path} is no {kind.name} file: it begins with {fixed[:8]!r}")
         signals = _number(path, "number of signals", fixed[252:256], 1, _MOST_SIGNALS)
         each = file.read(_EACH * signals)
     if len(each) < _EACH * signals:
@@ -79,7 +101,7 @@ def look(path: Path) -> EdfHeader:
         seconds = float(fixed[244:252])
     except ValueError:
         raise DamagedError(f"{path}: a record lasts {fixed[244:252]!r} seconds") from None
-    record = 2 * sum(samples)
+    record = kind.width * sum(samples)
     promised = _number(path, "number of records", fixed[236:244], -1, 1 << 40)
     if not record or not 0 <= seconds < 1e9:
         raise DamagedError(f"{path}: records of {record} bytes and {seconds} seconds")
@@ -90,21 +112,22 @@ def look(path: Path) -> EdfHeader:
             "it is cut off, or was never finished"
         )
     found = EdfHeader(labels, samples, there, seconds, fixed[DATE])
-    if fixed[192:197] == b"EDF+D":
-        _check_follow(path, found, begin)
+    if fixed[192:197] == f"{kind.name}+D".encode():
+        _check_follow(path, found, begin, kind)
     return found
 
 
-def _check_follow(path: Path, header: EdfHeader, begin: int) -> None:
+def _check_follow(path: Path, header: EdfHeader, begin: int, kind: Kind) -> None:
     """Compare the onsets of the records, which stand first in the first signal of annotations."""
-    if _ANNOTATIONS not in header.labels:
+    annotations = f"{kind.name} Annotations"
+    if annotations not in header.labels:
         raise DiscontinuousError(
-            f"{path} is a discontinuous recording (EDF+D) without a signal {_ANNOTATIONS!r} that says when "
-            "its records are"
+            f"{path} is a discontinuous recording ({kind.name}+D) without a signal {annotations!r} that says "
+            "when its records are"
         )
-    signal = header.labels.index(_ANNOTATIONS)
-    offset, record = 2 * sum(header.samples[:signal]), 2 * sum(header.samples)
-    length = 2 * header.samples[signal]
+    signal = header.labels.index(annotations)
+    offset, record = kind.width * sum(header.samples[:signal]), kind.width * sum(header.samples)
+    length = kind.width * header.samples[signal]
     onsets = np.empty(header.records)
     with path.open("rb") as file:
         for k in range(header.records):
@@ -118,7 +141,7 @@ def _check_follow(path: Path, header: EdfHeader, begin: int) -> None:
     if len(gaps):
         first = int(gaps[0])
         raise DiscontinuousError(
-            f"{path} is a discontinuous recording (EDF+D) with {len(gaps)} gaps: after "
+            f"{path} is a discontinuous recording ({kind.name}+D) with {len(gaps)} gaps: after "
             f"{onsets[first] + header.seconds - onsets[0]:g} s the next record is at "
             f"{onsets[first + 1] - onsets[0]:g} s. Windows and filters would reach over them: "
             "cut it into continuous files"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,20 @@ class Index:
             return True
         return said.get("labels") == labels and (labels is not None or job.unlabelled)
 
+    def miscounts(self, job: Job, folder: WindowFolder) -> bool:
+        """Whether a file has not as many windows as an index of the older program, without stamps, says."""
+        if self.files is not None:
+            return False
+        # A damaged file is an error once it is read.
+        with contextlib.suppress(ReadError):
+            return folder.count(job.target.name) != self.counts[job.target.name]
+        return False
+
+    def labelled(self, name: str) -> bool:
+        """Whether the windows of a file had labels, as far as the index says."""
+        said = (self.files or {}).get(name)
+        return isinstance(said, dict) and bool(said.get("labelled") or said.get("labels"))
+
     def say_changes(self, jobs: Sequence[Job], folder: WindowFolder) -> None:
         """Name the files that are gone or have other contents than when the index was made."""
         there = folder.stamps()
@@ -62,6 +76,8 @@ class Index:
             if name not in there:
                 if said is not None or self.counts[name]:
                     say(f"[WARNING] stale index: {name} is missing")
+            elif self.files is None:
+                say(f"[WARNING] stale index: {name} has not {self.counts[name]} windows any more")
             elif isinstance(said, dict):
                 with contextlib.suppress(ReadError):
                     if folder.look(name).fingerprint != said.get("fingerprint"):
@@ -98,7 +114,12 @@ def read_index(cache_dir: Path, jobs: Sequence[Job], *, quiet: bool = False) -> 
 
 
 def write_index(
-    jobs: Sequence[Job], counts: Sequence[int], sources: Sequence[SourceStamps], folder: WindowFolder
+    jobs: Sequence[Job],
+    counts: Sequence[int],
+    sources: Sequence[SourceStamps],
+    folder: WindowFolder,
+    *,
+    without: Collection[str] = (),
 ) -> None:
     """Write the index of recordings and the numbers of their windows.
 
@@ -106,22 +127,27 @@ def write_index(
     ----------
     sources : sequence of lists
         :func:`source_stamps` of the jobs, taken before their windows were looked at.
+    without : collection of str
+        NPZ names of which nothing is known: they are looked at again.
 
     Raises
     ------
     OSError
     """
     stamps = folder.stamps()
-    files = {
-        job.target.name: {
-            "stamp": stamps[job.target.name],
-            "fingerprint": folder.look(job.target.name).fingerprint,
+    files = {}
+    for job, (edf, labels) in zip(jobs, sources, strict=True):
+        name = job.target.name
+        if name not in stamps or name in without:
+            continue
+        known = folder.look(name)
+        files[name] = {
+            "stamp": stamps[name],
+            "fingerprint": known.fingerprint,
             "edf": edf,
             "labels": labels,
+            "labelled": known.labelled,
         }
-        for job, (edf, labels) in zip(jobs, sources, strict=True)
-        if job.target.name in stamps
-    }
     record = {"version": _VERSION, "settings": SETTINGS, "files": files}
     content = {"files": [str(job.edf) for job in jobs], "window_counts": list(counts), "flightrec": record}
     write_text(folder.path / INDEX, json.dumps(content))

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,8 @@ class Member:
         shape, fortran, dtype = array_header(header)
         if shape[1:] != row or shape[0] < 0 or dtype != np.float32 or (fortran and shape[0] > 1):
             raise DamagedError(f"{info.filename} is {dtype} {shape} instead of float32 (n, {str(row)[1:]}")
+        # As NumPy writes a single window that is a transposed view; of one axis both orders are the same.
+        self._order: Literal["C", "F"] = "F" if fortran else "C"
         self.count = shape[0]
         self._row_bytes = 4 * math.prod(row)
         self.nbytes = self.count * self._row_bytes
@@ -155,11 +157,11 @@ class Member:
                 number, within = divmod(row, self.blocks.rows)
                 raw = self._block(number)
                 view = raw[within * self._row_bytes : (within + 1) * self._row_bytes]
-                return np.frombuffer(view, np.float32).reshape(self.row).copy()
+                return self._shaped(view)
             if self._stored:
                 out = np.empty(self.row, np.float32)
                 self._fill(out, self._start + self._header_size + row * self._row_bytes)
-                return out
+                return out if self._order == "C" else self._shaped(out.tobytes())
             for number, found in enumerate(self.rows()):
                 if number == row:
                     return found
@@ -183,6 +185,10 @@ class Member:
                 raise DamagedError(f"{self._info.filename} ends early")
             done += got
 
+    def _shaped(self, data: bytes, shape: tuple[int, ...] | None = None) -> Window:
+        found = np.frombuffer(data, np.float32).reshape(shape or self.row, order=self._order)
+        return found.copy("C")
+
     def rows(self) -> Iterator[Window]:
         """All rows in order, each an array of its own, none kept.
 
@@ -198,7 +204,7 @@ class Member:
             stream = self._open()
             exactly(stream, self._header_size)
             for _ in range(self.count):
-                yield np.frombuffer(exactly(stream, self._row_bytes), np.float32).reshape(self.row).copy()
+                yield self._shaped(exactly(stream, self._row_bytes))
             # Only at its end are the CRC-32 of all of it and the stored one compared.
             if stream.read(1):
                 raise DamagedError(f"{self._info.filename} goes on behind its last row")
@@ -224,7 +230,7 @@ class Member:
                 done += len(part)
             if done != len(view):
                 raise DamagedError(f"{self.name} ends early")
-        return out
+        return out if self._order == "C" else self._shaped(out.tobytes(), out.shape)
 
 
 class Blocks:

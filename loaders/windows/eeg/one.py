@@ -23,6 +23,8 @@ RECORD = 1
 """Version of the record."""
 
 Record = dict[str, Any]
+NOTHING: Record = {"flightrec": RECORD, "settings": SETTINGS, "edf": None, "labels": None}
+"""Of windows that could not be built: it fits no recording."""
 
 
 @dataclass(frozen=True)

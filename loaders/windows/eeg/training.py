@@ -164,17 +164,16 @@ def _has_windows(place: Path) -> bool:
 
 
 def _balanced(place: Path, edf_files: Sequence[PathLike], seed: int) -> BalancedSeizureDataset | None:
-    limited = flags.file_limit() is not None
-    files = {cache_file_path(place, path).name for path in edf_files} if limited else None
+    # The folder may have windows of others as well, such as recordings set aside for validation.
+    wanted = {cache_file_path(place, path).name for path in edf_files}
     try:
-        chosen = BalancedSeizureDataset(place, seed=seed, files=files)
+        chosen = BalancedSeizureDataset(place, seed=seed, files=wanted)
     except (FlightrecError, OSError) as error:
         if flags.is_on(flags.SMOKE_TEST):
             say(f"[WARNING] no balanced dataset, all windows instead, as this is a smoke test: {error}")
             return None
-        _check_any(place)
+        _check_any(place, wanted)
         raise
-    wanted = {cache_file_path(place, path).name for path in edf_files}
     missing = len(wanted - chosen.cached)
     if missing:
         say(f"[WARNING] {missing} of {len(wanted)} recordings are not cached in {place}: see build-cache")
@@ -182,16 +181,17 @@ def _balanced(place: Path, edf_files: Sequence[PathLike], seed: int) -> Balanced
     return chosen
 
 
-def _check_any(place: Path) -> None:
+def _check_any(place: Path, wanted: set[str]) -> None:
     """The error of a cache that no training can use says so."""
     try:
         manifest = Manifest.read(place / MANIFEST)
     except (ReadError, OSError):
         return
-    if not any(manifest[name] for name in CATEGORIES):
-        _refuse(f"there are no windows in {place}")
-    if not any(manifest[name] for name in CATEGORIES if name != NONE):
-        _refuse(f"no window in {place} has a seizure")
+    kinds = {name for name in CATEGORIES if wanted.intersection(manifest.tables[name][0])}
+    if not kinds:
+        _refuse(f"there are no windows of these {len(wanted)} recordings in {place}")
+    if kinds == {NONE}:
+        _refuse(f"no window of these {len(wanted)} recordings in {place} has a seizure")
 
 
 def _ratio_of_all(place: Path, names: set[str]) -> float:

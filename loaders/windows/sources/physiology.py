@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loaders.windows.eeg.edfheader import BDF, EDF, look
 from loaders.windows.sources.source import file_fingerprint
 from recorder.errors import ReadError
 
@@ -59,6 +60,7 @@ class PhysiologySamples:
             import mne
         except ImportError as error:
             raise ReadError(f"{path}: reading it needs MNE: pip install mne") from error
+        _check_whole(path)
         readers = {
             ".fif": mne.io.read_raw_fif,
             ".edf": mne.io.read_raw_edf,
@@ -88,6 +90,13 @@ class PhysiologySamples:
     def close(self) -> None:
         """See :class:`Samples`."""
         self._raw.close()
+
+
+def _check_whole(path: Path) -> None:
+    """MNE takes what there is of a cut file, and reads over gaps."""
+    kind = {".edf": EDF, ".bdf": BDF}.get(path.suffix.lower())
+    if kind is not None:
+        look(path, kind)
 
 
 def _picked(raw: Any, picks: Picks) -> tuple[list[int], dict[str, str]]:

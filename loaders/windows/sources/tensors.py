@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from dataclasses import dataclass
@@ -121,12 +122,15 @@ class TensorWindows:
 
     def fingerprint(self) -> dict[str, Any]:
         """See :class:`Source`."""
-        files = [path.stat() for path in window_files(self.path)]
+        # Sums and the latest time would miss an older file that another one has replaced.
+        found, digest = [(path.name, path.stat()) for path in window_files(self.path)], hashlib.sha256()
+        for name, file in found:
+            digest.update(f"{name} {file.st_size} {file.st_mtime_ns}\n".encode())
         return {
             "path": os.fspath(self.path.resolve()),
-            "files": len(files),
-            "bytes": sum(file.st_size for file in files),
-            "mtime_ns": max((file.st_mtime_ns for file in files), default=0),
+            "files": len(found),
+            "bytes": sum(file.st_size for _, file in found),
+            "sha256": digest.hexdigest(),
         }
 
     def place(self) -> dict[str, str]:

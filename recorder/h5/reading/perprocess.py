@@ -37,7 +37,7 @@ class PerProcess(Generic[T]):
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._found: T | None = None
-        self._pid = -1
+        self._pid = os.getpid()
 
     def get(self) -> T:
         """This process's own.
@@ -51,14 +51,15 @@ class PerProcess(Generic[T]):
         """
         if self._found is not None and self._pid == os.getpid():
             return self._found
-        if self._pid not in (-1, os.getpid()):
-            # A fork may have come while another thread held the lock; what the parent has open stays its own.
+        if self._pid != os.getpid():
+            # A fork may have come while another thread held the lock, be it for the very first opening; what
+            # the parent has open stays its own.
             self._reset()
         with self._lock:
             if self.closed:
                 raise ClosedError("it has been closed: open another one")
             if self._found is None:
-                self._found, self._pid = self._open(), os.getpid()
+                self._found = self._open()
             return self._found
 
     def close(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.errors import HDF5StorageError, StorageInputError, WriteError
+from recorder.errors import DamagedError, HDF5StorageError, StorageInputError, WriteError
 from recorder.format.deflate import CODECS, Stored, encode_chunk
-from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX
+from recorder.format.layout import JOURNAL_SUFFIX, KEPT_SUFFIX, LOCK_SUFFIX
 from recorder.h5 import make
 from recorder.h5.keywords import filter_keywords
 from recorder.h5.store.handle import Handle
@@ -39,6 +38,8 @@ from recorder.h5.windows.steady import PATIENCE
 
 GZIP_LEVEL = 4
 _IDS_CHUNK, _SUBJECTS_CHUNK = 2048, 64
+_BESIDE = (JOURNAL_SUFFIX + ".new", KEPT_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX)
+"""Of a change; as everywhere, the journal goes last of the three, and the lock after it."""
 
 Encoded = Sequence[Stored] | NDArray[Any]
 """Windows ready for the file: chunks as they are stored, or rows where only HDF5 has the filter."""
@@ -208,20 +209,45 @@ def _append(dataset: h5py.Dataset, values: list[Any]) -> None:
 
 
 def put_in_place(draft: Path, path: Path) -> None:
-    """The draft becomes the cache.
+    """The draft becomes the cache, and what a killed process left of a change to an older one is gone.
+
+    Only while nobody else makes the cache.
 
     Raises
     ------
+    StorageLockedError
     WriteError
     """
     try:
+        # Else the next reader would complete that change onto the new file.
+        if path.exists():
+            _complete(path)
+        _remove_beside(path)
         draft.replace(path)
+    except HDF5StorageError:
+        raise
     except OSError as error:
         raise WriteError(f"{path} cannot be put in place: {error}") from error
 
 
+def _complete(path: Path) -> None:
+    """A file that is about to be replaced stays whole for its readers until then."""
+    session = Session(path, patience=PATIENCE, reaching=False, sync=False)
+    try:
+        # One too damaged for its change has no readers.
+        with contextlib.suppress(DamagedError), session.turn():
+            pass
+    finally:
+        session.close()
+
+
 def remove_draft(draft: Path) -> None:
     """Forget a draft, with what lies beside it."""
-    for suffix in ("", ".new", JOURNAL_SUFFIX, LOCK_SUFFIX):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{draft}{suffix}")  # noqa: PTH108 - a suffix to a name, not to a path
+    for name in (draft, draft.with_name(draft.name + ".new")):
+        name.unlink(missing_ok=True)
+    _remove_beside(draft)
+
+
+def _remove_beside(path: Path) -> None:
+    for suffix in _BESIDE:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
