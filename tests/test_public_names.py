@@ -44,14 +44,6 @@ ERRORS = {
 }
 LOADERS = {
     "CacheReport",
-    "HDF5SubjectPairDataset",
-    "NoiseInjection",
-    "StdGaussianNoise",
-    "SubjectPairDataset",
-    "UniqueSubjectBatchSampler",
-    "WindowExhaustiveBatchSampler",
-    "WindowMEG_Dataset",
-    "ZScore",
     "create_hdf5_cache",
     "create_hdf5_from_pt_cache",
     "episode_sources",
@@ -91,7 +83,15 @@ LOADERS = {
     "quick_load",
 }
 FOR_TORCH = {  # which imports it when one of them is asked for
+    "HDF5SubjectPairDataset",
     "JASPERSteeringDataset",
+    "NoiseInjection",
+    "StdGaussianNoise",
+    "SubjectPairDataset",
+    "UniqueSubjectBatchSampler",
+    "WindowExhaustiveBatchSampler",
+    "WindowMEG_Dataset",
+    "ZScore",
     "create_loader",
     "set_epoch",
     "validate_dataset",
