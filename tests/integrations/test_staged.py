@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 from loaders import ExperimentLoader
 from recorder import DataExporter, InputError, OptionError, StateError
 from recorder.integrations.staged import Staged
+from tests.apart import run_apart
 
 
 @pytest.fixture
@@ -148,8 +151,15 @@ def test_a_refused_value_is_named_with_its_timestep(exporter: DataExporter, card
         Staged(exporter, steps=0)
 
 
-def test_jax_arrays(exporter: DataExporter) -> None:
-    jax = pytest.importorskip("jax")
+@pytest.mark.skipif(find_spec("jax") is None, reason="needs jax")
+def test_jax_arrays(tmp_path: Path) -> None:
+    run_apart(__name__, "jax_arrays", tmp_path)
+
+
+def jax_arrays(folder: str) -> None:
+    """Arrays that a step takes away from whoever logged them."""
+    jax = import_module("jax")
+    exporter = DataExporter("jax", folder, neural_sampling_rate=1)
     step = jax.jit(lambda v: v * 0.5 + 1, donate_argnums=0)
     with Staged(exporter, steps=3) as staged:
         staged.start_episode()

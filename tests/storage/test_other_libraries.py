@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from recorder.storage import HDF5Storage, StorageInputError
-from tests.crash.harness import ask
+from tests.apart import run_apart
 from tests.storage.objects import assert_equal
 
 T = 1_699_990_000.125
@@ -20,12 +20,16 @@ T = 1_699_990_000.125
 
 @pytest.mark.skipif(not (find_spec("torch") and find_spec("jax")), reason="needs torch and jax")
 def test_arrays_and_generators_of_other_libraries(tmp_path: Path) -> None:
-    # In a process of its own: a process that has JAX's threads should not fork, as other tests do.
-    arrays = tmp_path / "arrays.h5"
-    assert ask(lambda: _arrays_of_other_libraries(arrays) | _generators_go_on(tmp_path)) == {}
+    run_apart(__name__, "arrays_and_generators", tmp_path)
 
 
-def _arrays_of_other_libraries(path: Path) -> dict[str, Any]:
+def arrays_and_generators(folder: str) -> None:
+    """Both, in a process of its own."""
+    _arrays_of_other_libraries(Path(folder) / "arrays.h5")
+    _generators_go_on(Path(folder))
+
+
+def _arrays_of_other_libraries(path: Path) -> None:
     torch, jnp = import_module("torch"), import_module("jax.numpy")
     storage = HDF5Storage(path)
     name = storage.store_network_snapshot(
@@ -37,7 +41,6 @@ def _arrays_of_other_libraries(path: Path) -> dict[str, Any]:
     assert_equal(found.weight_matrix, np.arange(6, dtype=np.float32).reshape(2, 3))
     assert_equal(found.neuron_states, np.array([[1, 2], [3, 4]]))
     storage.close()
-    return {}
 
 
 def draw(generators: dict[str, Any]) -> list[Any]:
@@ -61,7 +64,7 @@ def draw(generators: dict[str, Any]) -> list[Any]:
     return found
 
 
-def _generators_go_on(tmp_path: Path) -> dict[str, Any]:
+def _generators_go_on(tmp_path: Path) -> None:
     torch, jax = import_module("torch"), import_module("jax")
     generators: dict[str, Any] = {
         kind.__name__: np.random.Generator(kind(5))
@@ -101,4 +104,3 @@ def _generators_go_on(tmp_path: Path) -> dict[str, Any]:
         with pytest.raises(StorageInputError, match="as it was stored"):
             storage.restore_checkpoint(name, {"python": random.Random(1), "PCG64": random.Random(1)})
         assert generators["python"].getstate() == before
-    return {}
