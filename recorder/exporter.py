@@ -127,6 +127,8 @@ class DataExporter(Opened):
     def _open(self, options: RecordingOptions, lock: RecordingLock | None, former: Former | None) -> None:
         self._steps: StepLog | None = None
         self._ending: StepLog | None = None
+        self._before_end: Callable[[dict[str, Any]], None] | None = None
+        """Told of how the episode ends, before it does."""
         self._direct = type(self).log is DataExporter.log
         self._front = front(self.log) if self._direct else None
         super()._open(options, lock, former)
@@ -230,9 +232,23 @@ class DataExporter(Opened):
             The writer met an error.
         """
         self._require_open()
-        if self._steps is not None:
+        if self._steps is not None and not self._steps.holding:
             self._steps.seal()
         self._writer.drain()
+
+    def _hold(self, steps: int) -> None:
+        """Keep the last ``steps`` steps in the ring from here on, and store none."""
+        assert self._steps is not None
+        self._steps.hold(steps)
+
+    def _held(self) -> tuple[int, int] | None:
+        """The timestep that :meth:`_release` would begin with, and how many steps it would store, if any."""
+        return None if self._steps is None else self._steps.held()
+
+    def _release(self) -> None:
+        """Store what is kept, and what comes from here on."""
+        if self._steps is not None:
+            self._steps.release()
 
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> Episode:
         start = {**start, "dropped_before": self._ring.dropped}
@@ -256,6 +272,9 @@ class DataExporter(Opened):
         return Episode(self, episode_id, steps)
 
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
+        told, self._before_end = self._before_end, None
+        if told is not None and not self._writer.failed:
+            told(end)
         # From here on nothing is logged into it, whether or not its end can be written now.
         steps = self._ending = self._steps or self._ending
         assert steps is not None
@@ -300,7 +319,8 @@ class DataExporter(Opened):
     def _call_in(self) -> None:
         """From the writer's thread: have the next log() look at errors and hand its block over."""
         steps = self._steps
-        if steps is not None:
+        # What is held is to be handed over to nobody.
+        if steps is not None and (self._writer.failed or not steps.holding):
             steps.retire()
 
     def _on_new(self, step: int, new: Given) -> None:

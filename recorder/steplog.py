@@ -21,10 +21,11 @@ from recorder.blocks import Blocks, blocks_of
 from recorder.dropping import Drops
 from recorder.errors import RowTooLargeError, StreamTypeError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
+from recorder.holding import Hold
 from recorder.hotpath import generate
 from recorder.options import RecordingOptions
 from recorder.plan import END, GROUP_ARGUMENTS, HEAD, MAIN, Given, Plan, Stream, arguments_of, plain
-from recorder.ring.record import ROWS, Record
+from recorder.ring.record import HELD, ROWS, Description, Record
 from recorder.rowcode import LogFunction, Position, block_views, concurrent_log
 from recorder.sideband import Side, Sideband, admit_side
 from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, is_plainly, learn_spikes
@@ -81,6 +82,7 @@ class StepLog:
         self.record: Record | None = None
         self.function: LogFunction | None = None
         self._due: dict[str, int] = {}
+        self._hold: Hold | None = None
         self._budget = 0
         self._rows_before = 0
         self._admitting = self._alone = self._refused = self._closed = False
@@ -92,8 +94,8 @@ class StepLog:
 
     @property
     def timestep_count(self) -> int:
-        """Calls so far that carried a timestep's data."""
-        return self._rows_before + (self.record.tables[MAIN].count if self.record else 0)
+        """Calls so far that carried a timestep's data; without those that are only held."""
+        return self._rows_before + (self.rows if self._hold is None else 0)
 
     @property
     def rows(self) -> int:
@@ -173,12 +175,17 @@ class StepLog:
         """Hand the open block over and open the next; False if there is no room and the policy is to drop."""
         self.seal()
         blocks = blocks_of(self.plan)
-        described = blocks.described(
-            self.plan, self._whole_chunks(blocks, self._next_budget(blocks.row_bytes))
-        )
-        self.record = self._writer.append(ROWS, described)
+        budget, hold = self._next_budget(blocks.row_bytes), self._hold
+        if hold is None:
+            described = self._fitting(blocks, self._whole_chunks(blocks, budget))
+        else:
+            described = self._fitting(blocks, hold.budget(blocks.row_bytes, budget, FIRST_BLOCK))
+            hold.check(described, blocks.row_bytes)
+        self.record = self._writer.append(ROWS if hold is None else HELD, described)
         if self.record is None:
             return False
+        if hold is not None:
+            self.record.limit = hold.steps
         self.move(Position(0, [0] * self._sides(), 0, self._dues()))
         return True
 
@@ -189,10 +196,37 @@ class StepLog:
         record, self.record, self._views = self.record, None, None
         if record is not None:
             self._adapt(record)
+            if self._hold is not None:
+                self._hold.take(record)
+                return
             rows = record.tables[MAIN].count
             self._rows_before += rows
             self._writer.seal(record, followed=ending)
             self._on_sealed(rows)
+
+    def hold(self, steps: int) -> None:
+        """From here on keep the last ``steps`` steps, and store none, until they are released."""
+        self.seal()
+        self._hold = Hold(self._writer, steps)
+
+    def release(self) -> None:
+        """Store what is held, and what comes from here on."""
+        hold = self._hold
+        if hold is not None:
+            self.seal()
+            rows = hold.release()
+            self._hold = None
+            self._rows_before += rows
+            self._on_sealed(rows)
+
+    @property
+    def holding(self) -> bool:
+        """Whether steps are held, and not stored."""
+        return self._hold is not None
+
+    def held(self) -> tuple[int, int] | None:
+        """The timestep that a release would begin with, and how many steps it would store, if any."""
+        return None if self._hold is None else self._hold.reach(self.record)
 
     @contextlib.contextmanager
     def alone(self, timestep: Any) -> Iterator[None]:
@@ -244,6 +278,8 @@ class StepLog:
         while self.await_calls() and self._admitting and time.monotonic() < until:
             time.sleep(_LOOK)
         self.seal(ending=True)
+        if self._hold is not None:
+            self._hold.let_go()
 
     def disown(self) -> None:
         """In a forked child: store nothing more, whoever still holds a log function."""
@@ -398,6 +434,18 @@ class StepLog:
         rows, chunk = int(budget // blocks.row_bytes), blocks.chunk_rows(self._options.chunk_size)
         whole = (self._rows_before + rows) // chunk * chunk - self._rows_before
         return math.ceil(whole * blocks.row_bytes) + 1 if 2 * whole > rows else budget
+
+    def _fitting(self, blocks: Blocks, budget: int) -> Description:
+        """A block of this many bytes of rows, or of fewer where what stands beside them has grown."""
+        largest = self._writer.ring.largest_record
+        described = blocks.described(self.plan, budget)
+        for _ in range(3):
+            over = described.nbytes - largest
+            if over <= 0:
+                break
+            budget = max(1, budget - over - over // 8)
+            described = blocks.described(self.plan, budget)
+        return described
 
     def _sideband(self) -> Sideband:
         return Sideband(self.plan, self._writer.ring.largest_record)

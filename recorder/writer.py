@@ -16,7 +16,7 @@ from recorder.format.native import MODULE, THREADS
 from recorder.h5.sink import Change, Sink
 from recorder.interrupts import deferred
 from recorder.ring.arena import Ring
-from recorder.ring.record import Description, Record
+from recorder.ring.record import LET_GO, Description, Record
 
 logger = logging.getLogger("recorder")
 
@@ -50,6 +50,8 @@ class Writer:
         """Held while HDF5 is at work; a fork waits for it, so that no child inherits a file half changed."""
         self._tick = tick
         self._closed = threading.Event()
+        self.held_from: int | None = None
+        """The first record that is not to be written yet, if there is one."""
         self.on_attention: Callable[[], None] = lambda: None
         """Called on the writer's thread when the logging one should come by: an error, or time to flush."""
         self._thread: threading.Thread | None = None
@@ -87,16 +89,25 @@ class Writer:
         if record is None and (wait or self._on_full == WAIT):
             with self._state:
                 while (record := self.ring.put(kind, described)) is None:
-                    if self._error is not None or self._thread is None:
+                    if self._error is not None or self._thread is None or self._only_held:
                         break
                     self._state.wait(1.0)
             self.check()
+        if record is None and self._only_held:
+            raise RingFullError(
+                f"the ring of {self.ring.arena_bytes} bytes is full of steps that are held until something "
+                "happens; give ring_bytes more, or hold fewer"
+            )
         if record is None and self._on_full == RAISE:
             raise RingFullError(
                 f"the ring of {self.ring.arena_bytes} bytes is full: logging is faster than writing; "
                 "give ring_bytes more, or on_full='wait'"
             )
         return record
+
+    @property
+    def _only_held(self) -> bool:
+        return self.held_from is not None and self.ring.finished >= self.held_from
 
     def seal(self, record: Record, *, followed: bool = False) -> None:
         """Hand a record over: nothing more will be added to it.
@@ -264,6 +275,12 @@ class Writer:
             try:
                 # Another thread, which closes the recording while this one logs, may have begun them.
                 records = [self.ring.record(seq) for seq in range(self._begun, sealed)]
+                if self._begun and all(record.kind == LET_GO for record in records):
+                    self._land()
+                    if records:
+                        self.ring.skip(sealed)
+                        self._begun = sealed
+                    return
                 if not (ahead and records and self._sink.admits(records)):
                     self._land()
                 if records:

@@ -7,39 +7,17 @@ is asked once more for every copy, and the writer never knows that anybody looks
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
 from recorder.errors import DamagedError
-from recorder.format.layout import EVENTS, SPIKES
-from recorder.h5.streams.rows import END, HEAD, MAIN, NEED
+from recorder.h5.pieces import Piece, begun, copied
 from recorder.ring.arena import Ring
-from recorder.ring.record import ROWS, Record
+from recorder.ring.record import HELD, LATER_ROWS, LET_GO, ROWS, Record
+
+_ROWS = (ROWS, LATER_ROWS)
+_UNWANTED = (HELD, LET_GO)
 
 
 class Overtaken(Exception):  # noqa: N818  it is no error: what is missing stands in the file
     """The writer used a record's memory again before its rows were copied."""
-
-
-class PieceTable:
-    """Some rows of one table, copied; what feeds an episode finds the same in a ``TableView``."""
-
-    def __init__(self, columns: dict[str, NDArray[Any]], heap: NDArray[np.uint8], count: int) -> None:
-        self.columns, self.heap, self.count = columns, heap, count
-
-
-class Piece:
-    """What a record got between two looks, in the form of a record that holds nothing else."""
-
-    def __init__(self, record: Record, tables: dict[str, PieceTable]) -> None:
-        self.kind, self.seq, self.meta, self.tables = record.kind, record.seq, record.meta, tables
-
-    @property
-    def steps(self) -> int:
-        """Timesteps in it."""
-        return self.tables[MAIN].count if self.kind == ROWS else 0
 
 
 class Follower:
@@ -87,16 +65,22 @@ class Follower:
             record = self._record or self.ring.record(self.seq)
             # Before the counters: what is sealed gets no more rows.
             sealed = record.sealed
-            tables, taken = self._copied(record) if self._grew(record) else ({}, self._taken)
+            if record.kind in _UNWANTED:
+                # What is held is looked at anew until it has become something else.
+                self._check()
+                return None, record.kind == LET_GO
+            if record.kind == LATER_ROWS and not self._record:
+                self._taken = begun(record, record.limit)
+            tables, taken = copied(record, self._taken) if self._grew(record) else ({}, self._taken)
         except (DamagedError, ValueError, IndexError, KeyError, TypeError):
             self._check()
             raise
         self._check()
         fresh = not self._record
         self._record, self._taken = record, taken
-        if record.kind == ROWS and not any(table.count for table in tables.values()):
+        if record.kind in _ROWS and not any(table.count for table in tables.values()):
             return None, sealed
-        return (Piece(record, tables) if record.kind == ROWS or fresh else None), sealed
+        return (Piece(record, tables) if record.kind in _ROWS or fresh else None), sealed
 
     def _check(self) -> None:
         if self.ring.gone > self.seq:
@@ -104,45 +88,3 @@ class Follower:
 
     def _grew(self, record: Record) -> bool:
         return any(view.count > self._taken.get(name, 0) for name, view in record.tables.items())
-
-    def _copied(self, record: Record) -> tuple[dict[str, PieceTable], dict[str, int]]:
-        main = record.tables.get(MAIN)
-        if main is None:
-            return {}, {}
-        # Before those of side tables, whose rows are stored before the main row that they belong to.
-        rows, before = main.count, self._taken.get(MAIN, 0)
-        tables, taken = {}, {}
-        for name, view in record.tables.items():
-            first = self._taken.get(name, 0)
-            last = rows
-            if name != MAIN:
-                count = view.count
-                last = int(np.searchsorted(view.columns[NEED][:count], rows, side="right"))
-            last = max(first, last)
-            tables[name], taken[name] = _copy(record, name, first, last, before), last
-        return tables, taken
-
-
-def _copy(record: Record, name: str, first: int, last: int, before: int) -> PieceTable:
-    """Rows of a table as if these, and their main rows, of which ``before`` came earlier, were the first."""
-    view = record.tables[name]
-    columns = {column: rows[first:last].copy() for column, rows in view.columns.items()}
-    if NEED in columns:
-        columns[NEED] -= before
-    ends, width = _ends(record, name, columns)
-    if not len(ends):
-        return PieceTable(columns, view.heap[:0].copy(), last - first)
-    start = int(_ends(record, name, view.columns)[0][first - 1]) if first else 0
-    heap = view.heap[width * start : width * int(ends[-1])].copy()
-    ends -= start
-    return PieceTable(columns, heap, last - first)
-
-
-def _ends(record: Record, name: str, columns: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int64], int]:
-    """Where each row's part of the heap ends, and the bytes of what is counted there; empty without one."""
-    if name == EVENTS:
-        return columns["row"]["end"], 1
-    place = record.meta["streams"].get(SPIKES, {})
-    if place.get("heap") != name:
-        return np.empty(0, np.int64), 1
-    return (columns[HEAD][place["item"]] if name == MAIN else columns[END]), 8

@@ -5,9 +5,10 @@ is now, and ``is_written`` and ``stamp_of`` tell whether somebody writes it and 
 """
 
 from recorder.h5.file import open_for_reading, open_snapshot
-from recorder.h5.following import Follower, Overtaken, Piece
+from recorder.h5.following import Follower, Overtaken
 from recorder.h5.lock import is_local, is_written, owner_of
 from recorder.h5.news import News, news_of
+from recorder.h5.pieces import Piece
 from recorder.h5.present import (
     Standing,
     opened_ring,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recorder.format.events import decode_event
 from recorder.format.layout import BEHAVIOR, EVENTS, NEURAL, REWARDS, SPIKES, WEIGHT_CHANGES
-from recorder.h5.following import Piece
+from recorder.h5.pieces import Piece
 from recorder.h5.streams.rows import Rows
 from recorder.h5.streams.spikes import cells_of
 from recorder.ring.record import LoggedTable

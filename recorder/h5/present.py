@@ -22,10 +22,11 @@ from recorder.format.layout import PRECISION, RING_SUFFIX, RUNNING
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.file import open_snapshot
-from recorder.h5.following import Follower, Overtaken, Piece
+from recorder.h5.following import Follower, Overtaken
 from recorder.h5.leftover import closed_at_exit
 from recorder.h5.lock import is_local
 from recorder.h5.overlay import OverlayFile
+from recorder.h5.pieces import Piece
 from recorder.h5.recovery import GARBAGE
 from recorder.h5.sink import feed
 from recorder.h5.template import Template

@@ -12,9 +12,10 @@ from recorder.errors import DamagedError
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.journal import Note
+from recorder.h5.pieces import tail
 from recorder.h5.sink import feed
 from recorder.ring.arena import Ring
-from recorder.ring.record import ROWS
+from recorder.ring.record import HELD, LATER_ROWS, ROWS, Logged, Record
 
 Progress = Callable[[int, int], None]
 """Told of (records done, records in all)."""
@@ -83,18 +84,38 @@ def _resume(found: Waiting, note: Note, chunking: Chunking) -> None:
 
 def _replay(found: Waiting, ring: Ring, first: int, chunking: Chunking, progress: Progress | None) -> None:
     last = ring.published
-    for seq in range(first, last):
-        before = found.episode and found.episode.state()
-        try:
+    held: list[Record] = []
+    before = None
+    try:
+        for seq in range(first, last):
+            before = found.episode and found.episode.state()
             record = ring.record(seq)
-            steps = record.tables["main"].count if record.kind == ROWS else 0
-            ended, found.episode = feed([record], found.episode, chunking)
-        except (DamagedError, *GARBAGE) as error:
-            found.episode = EpisodeWriter.restore(before, chunking) if before else None
-            found.damage = f"the ring is damaged ({error}) and was kept; up to there: "
-            return
-        found.ended += ended
-        found.steps += steps
-        found.unverified += steps if ring.restarted else 0
-        if progress is not None:
-            progress(seq - first + 1, last - first)
+            # What was held when the process died is the newest there is: nothing but more of it comes behind.
+            held = [*held, record] if record.kind == HELD else []
+            if not held:
+                _take(found, ring, record, chunking)
+            if progress is not None:
+                progress(seq - first + 1, last - first)
+        skip = sum(_steps(record) for record in held) - (held[-1].limit if held else 0)
+        for record in held:
+            before = found.episode and found.episode.state()
+            _take(found, ring, tail(record, max(0, skip)), chunking)
+            skip -= _steps(record)
+    except (DamagedError, *GARBAGE) as error:
+        found.episode = EpisodeWriter.restore(before, chunking) if before else None
+        found.damage = f"the ring is damaged ({error}) and was kept; up to there: "
+
+
+def _take(found: Waiting, ring: Ring, record: Logged, chunking: Chunking) -> None:
+    steps = _steps(record) if record.kind in (ROWS, LATER_ROWS) else 0
+    if record.kind == LATER_ROWS:
+        assert isinstance(record, Record)
+        steps -= min(steps, record.limit)
+    ended, found.episode = feed([record], found.episode, chunking)
+    found.ended += ended
+    found.steps += steps
+    found.unverified += steps if ring.restarted else 0
+
+
+def _steps(record: Logged) -> int:
+    return record.tables["main"].count

@@ -20,11 +20,12 @@ from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.image import Image
 from recorder.h5.live import LiveFile
+from recorder.h5.pieces import tail
 from recorder.h5.seal import worth_it
 from recorder.h5.streams.pace import Pace
 from recorder.h5.template import Template
 from recorder.h5.transaction import transaction
-from recorder.ring.record import END, ROWS, START, Logged, Record
+from recorder.ring.record import END, LATER_ROWS, ROWS, START, Logged, Record
 
 Change = Callable[[h5py.File], None]
 
@@ -260,6 +261,9 @@ def feed(
             episode = EpisodeWriter(record.meta["start"], chunking)
         elif episode is not None and record.kind == ROWS:
             episode.feed(record)
+        elif episode is not None and record.kind == LATER_ROWS:
+            assert isinstance(record, Record)
+            episode.feed(tail(record, record.limit))
         elif episode is not None and record.kind == END:
             episode.close(record.meta["end"])
             ended.append(episode)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from recorder.admission import as_index
-from recorder.errors import InputError, OptionError
-from recorder.integrations.kept import KeptRows
-from recorder.recording import Recording
+from recorder.admission import admit_timestep, as_index
+from recorder.errors import ConcurrentLogError, OptionError
+from recorder.exporter import DataExporter
+from recorder.format.layout import ENDED_BY, INTERRUPTED
 
 ARMED, BEGUN, ENDED = "capture_armed", "capture", "capture_end"
 """Types of the events that tell what an episode holds."""
@@ -17,10 +18,11 @@ ARMED, BEGUN, ENDED = "capture_armed", "capture", "capture_end"
 class Triggered:
     """Log every step here, and have stored the last ones and the next ones whenever something fires.
 
-    Steps are calls of :meth:`log`. The last ``before`` of them are kept as copies in arrays that are made
-    once. When :meth:`trigger` is called, or ``predicate`` holds of a step, they are logged into the
-    recording, that step being the last of them, and so are the next ``after`` steps; what fires meanwhile
-    extends them. Stored is what plain calls of ``log()`` with just these steps would store, and events:
+    Steps are calls of :meth:`log` with a timestep's data. The last ``before`` of them stay in the
+    exporter's ring, which they cost what any step costs. When :meth:`trigger` is called, or ``predicate``
+    holds of a step, they are stored, that step being the last of them, and so are the next ``after``
+    steps; what fires meanwhile extends them. Stored is what plain calls of ``log()`` with just these steps
+    would store, and events:
 
     ``capture_armed``
         At an episode's first step: ``{"before": …, "after": …}``. Other steps are missing on purpose.
@@ -29,13 +31,18 @@ class Triggered:
     ``capture_end``
         At the last step of the capture: ``{"steps": how many all in all}``.
 
-    Steps that are kept and not stored end with the process; what is stored is as safe as ever. Use it in
-    place of the exporter; integrations take it as well. An episode's own ``log_…`` methods store at once.
+    The end of a program fires as well: by an exception or a signal, with its name as the reason; and where
+    the process is killed, the last ``before`` steps are in the ring, and the repair stores them, without an
+    event. An episode that ends as it should takes with it what is kept.
+
+    Use it in place of the exporter; integrations take it as well. Whatever else is logged into the episode
+    meanwhile, events and weight changes too, is kept with the step before it. Checkpoints, static data
+    and metadata are stored at once.
 
     Parameters
     ----------
     exporter : DataExporter
-        With ``neural_sampling_rate=1``, or rates by variable, which count in stored steps then.
+        With ``neural_sampling_rate=1``, and ``ring_bytes`` for what is to be kept, and a half more.
     before : int
         Steps to keep, at least 1.
     after : int
@@ -47,27 +54,32 @@ class Triggered:
     Raises
     ------
     OptionError
-        Numbers that are none, or an exporter that would store each hundredth state only.
+        Numbers that are none, or an exporter that would store each hundredth state only or has no ring.
     """
 
     def __init__(
         self,
-        exporter: Recording,
+        exporter: DataExporter,
         before: int,
         after: int,
         predicate: Callable[..., Any] | None = None,
     ) -> None:
+        if not isinstance(exporter, DataExporter):
+            raise OptionError(
+                f"steps are kept in the ring of a DataExporter, and {type(exporter).__name__} has none"
+            )
         rate = exporter.options.neural_sampling_rate
-        if not isinstance(rate, Mapping) and rate > 1:
+        rates = rate.values() if isinstance(rate, Mapping) else [rate]
+        if any(one > 1 for one in rates):
             raise OptionError(f"captures are at full rate: neural_sampling_rate=1, and not {rate}")
         self.before, self.after = _count("before", before, 1), _count("after", after, 0)
         self.exporter = exporter
         self._predicate = predicate
-        self._kept = KeptRows(exporter.options, self.before)
         self._episode: Any = None
         self._asked: str | None = None
-        self._capturing = self._armed = False
-        self._left = self._stored = self._last = 0
+        self._capturing = False
+        self._last: Any = None
+        self._left = self._stored = 0
 
     @property
     def current_episode(self) -> Any:
@@ -79,19 +91,12 @@ class Triggered:
         """Whether the next step will be stored whatever it is."""
         return self._capturing and self.exporter.current_episode is self._episode
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the arrays that hold the steps before."""
-        return self._kept.nbytes
-
     def start_episode(self, episode_id: int | None = None) -> Any:
         """See :meth:`recorder.DataExporter.start_episode`; nothing is kept of the episode before."""
         return self.exporter.start_episode(episode_id)
 
     def end_episode(self, success: bool = False, summary: Mapping[str, Any] | None = None) -> None:
         """See :meth:`recorder.DataExporter.end_episode`; a capture ends, and what is kept is let go."""
-        if self.capturing:
-            self._finish()
         self.exporter.end_episode(success, summary)
 
     def save_metadata(self, metadata: Mapping[str, Any]) -> None:
@@ -111,16 +116,20 @@ class Triggered:
 
         Arguments and errors are those of :meth:`recorder.DataExporter.log`; what it refuses is refused here
         and now, whether or not it would be stored. What the predicate raises passes; the step is kept.
+
+        Raises
+        ------
+        RowTooLargeError
+            The ring has no room for so many steps.
         """
         exporter = self.exporter
         if self._episode is None or exporter.current_episode is not self._episode:
-            self._enter()
-        self._last = self._kept.keep(
-            timestep, neural_state, spikes, behavior, reward, more, exporter._n_neurons
-        )
-        if not self._armed:
-            exporter.log(self._last, event_type=ARMED, data={"before": self.before, "after": self.after})
-            self._armed = True
+            self._enter(timestep)
+        exporter.log(timestep, neural_state, spikes, behavior, reward, **more)
+        self._last = timestep
+        if self._capturing:
+            self._stored += 1
+            self._left -= 1
         reason = self._asked
         if reason is None and self._predicate is not None:
             holds = self._predicate(
@@ -134,59 +143,66 @@ class Triggered:
             reason = "predicate" if holds else None
         if reason is not None:
             self._fire(reason)
-        elif self._capturing:
-            self._release()
-            self._left -= 1
-            if self._left <= 0:
-                self._finish()
+        elif self._capturing and self._left <= 0:
+            self._finish()
 
     def trigger(self, reason: str = "trigger") -> None:
         """Store what is kept, and the next ``after`` steps.
 
-        Where nothing is kept, as before an episode's first step, it fires with the step that comes.
+        Before an episode's first step it fires with the step that comes.
 
         Raises
         ------
         NoEpisodeError, ClosedError
         """
-        self._enter()
-        if self._kept.count or self.capturing:
-            self._fire(reason)
+        self.exporter._require_open()
+        if self.exporter._require_episode() is self._episode and self._last is not None:
+            self._fire(str(reason))
         else:
             self._asked = str(reason)
 
-    def _enter(self) -> None:
-        """Notice an episode that has begun since."""
-        self.exporter._require_open()
-        episode = self.exporter._require_episode()
-        if episode is not self._episode:
-            self._episode, self._asked, self._armed, self._capturing = episode, None, False, False
-            self._kept.forget()
+    def _enter(self, timestep: Any) -> None:
+        """At the first step of an episode."""
+        exporter = self.exporter
+        exporter._require_open()
+        episode = exporter._require_episode()
+        step = admit_timestep(timestep)
+        exporter.log(step, event_type=ARMED, data={"before": self.before, "after": self.after})
+        exporter._hold(self.before)
+        exporter._before_end = self._before_end
+        self._episode, self._last, self._capturing = episode, None, False
 
     def _fire(self, reason: str) -> None:
+        exporter = self.exporter
         if not self._capturing:
-            told = {"reason": str(reason), "first": self._kept.first_step(), "steps": self._kept.count}
-            self.exporter.log(self._last, event_type=BEGUN, data=told)
-            self._capturing, self._stored = True, 0
+            # None where the step before was the last one of another capture.
+            first, steps = exporter._held() or (self._last, 0)
+            # Kept with them, so that they go together.
+            exporter.log(
+                self._last, event_type=BEGUN, data={"reason": reason, "first": first, "steps": steps}
+            )
+            exporter._release()
+            self._capturing, self._stored = True, steps
         self._asked, self._left = None, self.after
-        self._release()
         if not self._left:
             self._finish()
-
-    def _release(self) -> None:
-        kept = self._kept
-        while kept.count:
-            try:
-                self.exporter.log(**kept.oldest())
-            except InputError:
-                kept.pop()  # never to be stored, as the error says: it must not hold up the others
-                raise
-            kept.pop()
-            self._stored += 1
 
     def _finish(self) -> None:
         self._capturing = False
         self.exporter.log(self._last, event_type=ENDED, data={"steps": self._stored})
+        self.exporter._hold(self.before)
+
+    def _before_end(self, end: Mapping[str, Any]) -> None:
+        if end["status"] == INTERRUPTED and not self._capturing:
+            # A signal handler cannot log into the call that it interrupts; the steps are stored anyway.
+            with contextlib.suppress(ConcurrentLogError):
+                if self.exporter._held():
+                    self._fire(end.get(ENDED_BY) or INTERRUPTED)
+            self.exporter._release()
+        elif self._capturing:
+            with contextlib.suppress(ConcurrentLogError):
+                self._finish()
+        self._asked, self._capturing = None, False
 
 
 def _count(name: str, value: Any, least: int) -> int:

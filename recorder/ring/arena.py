@@ -222,6 +222,16 @@ class Ring:
         _SLOT.pack_into(self._map, spare, upto, place, len(state), zlib.crc32(state))
         self._words[_DONE // 8] = upto
 
+    def skip(self, upto: int) -> None:
+        """Free all records before ``upto``, of which nothing is stored: the state is what it was.
+
+        Not before the first record is finished.
+        """
+        live, spare = _SLOTS if self._slot_seq(_SLOTS[0]) == self.finished else _SLOTS[::-1]
+        _, *state = _SLOT.unpack_from(self._map, live)
+        _SLOT.pack_into(self._map, spare, upto, *state)
+        self._words[_DONE // 8] = upto
+
     def state(self) -> bytes | None:
         """The writer's state at the last finished record; None before the first."""
         if self.finished == 0:

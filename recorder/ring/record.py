@@ -8,6 +8,7 @@
     24  <II     length and CRC-32 of the description
     32  <Q      1 once nothing more will be added
     40  <Q      number of counters
+    48  <Q      limit: see the kinds
     64  <q...   counters: rows and heap bytes of each table, published by plain stores
     ..          description, then the tables, each column on a 64-byte boundary
 
@@ -33,6 +34,11 @@ from recorder.errors import DamagedError
 from recorder.ring.tables import ALIGN, Table, TableView
 
 START, ROWS, END = 1, 2, 3
+HELD, LET_GO, LATER_ROWS = 4, 5, 6
+"""Rows of which nobody knows yet whether they are wanted: *limit* is how many, with those before, at most.
+They become, by a single store, rows that are not; rows; or rows without the first *limit* ones."""
+
+
 _MAGIC = b"FRBK"
 _HEADER = struct.Struct("<4sIQQIIQQ")
 _COUNTERS = 64
@@ -60,7 +66,7 @@ class Logged(Protocol):
 
     @property
     def kind(self) -> int:
-        """``START``, ``ROWS`` or ``END``."""
+        """``START``, ``ROWS``, ``END``, or ``LET_GO``, of which nothing is stored."""
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -127,6 +133,20 @@ class Record:
     def seal(self) -> None:
         """Say that nothing more will be added."""
         self._memory[32] = 1
+
+    @property
+    def limit(self) -> int:
+        """Number of rows that the kinds speak of which have one."""
+        return int(self._memory[48:56].view(np.uint64)[0])
+
+    @limit.setter
+    def limit(self, rows: int) -> None:
+        self._memory[48:56].view(np.uint64)[0] = rows
+
+    def turn_into(self, kind: int) -> None:
+        """What is held is rows from now on, or let go."""
+        self._memory[4:8].view(np.uint32)[0] = kind
+        self.kind = kind
 
     @classmethod
     def create(cls, memory: NDArray[np.uint8], kind: int, seq: int, described: Description) -> Record:

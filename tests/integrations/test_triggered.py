@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,19 +14,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loaders import ExperimentLoader
+from loaders import ExperimentLoader, LiveExperiment
 from recorder import (
     ClosedError,
     DataExporter,
     InputError,
     NoEpisodeError,
     OptionError,
+    RowTooLargeError,
     SpikeIndices,
+    StandardDataExporter,
     StreamTypeError,
 )
+from recorder import repair as flightrec_repair
 from recorder.integrations.stepping import record_steps
 from recorder.integrations.triggered import Triggered
 
+ROOT = Path(__file__).parents[2]
 OPTIONS: dict[str, Any] = {"neural_sampling_rate": 1, "ring_bytes": 4 << 20}
 
 
@@ -33,14 +42,14 @@ def exporter(tmp_path: Path) -> Iterator[DataExporter]:
 
 def random_row(rng: np.random.Generator, step: int, *, indices: bool) -> dict[str, Any]:
     """Arguments of a call of log(), most of them there."""
-    row: dict[str, Any] = {"timestep": 3 * step}
+    row: dict[str, Any] = {"timestep": 3 * step, "behavior": {"x": float(rng.normal())}}
     if rng.random() < 0.9:
         row["neural_state"] = {"v": rng.normal(size=7), "n": int(rng.integers(99))}
     if rng.random() < 0.8:
         fired = rng.random(7) < 0.3
         row["spikes"] = SpikeIndices(np.flatnonzero(fired), n_neurons=7) if indices else fired * 0.5
     if rng.random() < 0.7:
-        row["behavior"] = {"x": float(rng.normal()), "on": bool(rng.random() < 0.5), "l": [step, 2]}
+        row["behavior"] |= {"on": bool(rng.random() < 0.5), "l": [step, 2]}
     if rng.random() < 0.5:
         row["reward"] = float(rng.normal())
     if rng.random() < 0.1:
@@ -73,11 +82,21 @@ def contents(episode: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", range(6))
+MODES: list[dict[str, Any]] = [
+    {},
+    {"async_write": True},
+    {"enable_swmr": True, "flush_interval": 1e-3},
+    {"durability": "fsync", "flush_interval": 1e-3},
+    {"compression": None, "async_write": True, "ring_bytes": 1 << 20},
+]
+
+
+@pytest.mark.parametrize("seed", range(15))
 def test_a_capture_equals_plain_logging_of_its_steps(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     before, after = int(rng.integers(1, 12)), int(rng.integers(0, 12))
-    plain, triggered = (DataExporter(name, str(tmp_path), **OPTIONS) for name in ("plain", "triggered"))
+    plain = StandardDataExporter("plain", str(tmp_path), neural_sampling_rate=1)
+    triggered = DataExporter("triggered", str(tmp_path), **(OPTIONS | MODES[seed % len(MODES)]))
     with plain, triggered:
         capture = Triggered(
             triggered, before, after, lambda behavior, **_: bool(behavior) and behavior["x"] > 1.8
@@ -157,25 +176,22 @@ def test_an_episode_in_which_nothing_fires_has_no_steps(exporter: DataExporter) 
         assert experiment.get_episode(2).get_rewards()["timesteps"].tolist() == [50]
 
 
-def test_arrays_are_made_once(exporter: DataExporter) -> None:
+def test_a_long_wait_goes_round_the_ring_and_stores_nothing(exporter: DataExporter) -> None:
     capture = Triggered(exporter, before=10, after=3)
-    sizes = set()
-    for _ in range(3):
-        capture.start_episode()
-        for step in range(50):
-            v = np.full(100, float(step))
-            capture.log(step, neural_state={"v": v}, spikes=v > 25)
-            v[:] = -1  # what was given may be changed at once
-            sizes.add(capture.nbytes)
-            if step == 30:
-                capture.trigger()
-        capture.end_episode()
-    assert sizes == {10 * (8 + 100 * 8 + 100)}
+    capture.start_episode()
+    v = np.empty(1000)
+    for step in range(3000):
+        v[:] = step  # what was given may be changed at once
+        capture.log(step, neural_state={"v": v}, spikes=v % 2 > 0)
+        if step == 2500:
+            exporter.flush()
+            assert exporter.current_episode.timestep_count == 0
+            capture.trigger()
     exporter.close()
     with ExperimentLoader(exporter.output_dir) as experiment:
-        v = experiment.get_episode(2).get_neural_states()
+        v = experiment.get_episode(0).get_neural_states()
     assert (v["v"] == v["timesteps"][:, None]).all()
-    assert v["timesteps"].tolist() == list(range(21, 34))
+    assert v["timesteps"].tolist() == list(range(2491, 2504))
 
 
 def test_what_a_recording_refuses_is_refused_when_it_comes(exporter: DataExporter) -> None:
@@ -201,18 +217,110 @@ def test_what_a_recording_refuses_is_refused_when_it_comes(exporter: DataExporte
         assert experiment.get_episode(0).get_behavior()["x"].tolist() == [1, 2]
 
 
-def test_a_row_that_only_the_file_refuses_holds_up_no_other(exporter: DataExporter) -> None:
+def test_what_a_recording_refuses_for_what_came_before_is_too(exporter: DataExporter) -> None:
     capture = Triggered(exporter, before=3, after=0)
     capture.start_episode()
-    capture.log(0, synapse_id=1, old_weight=0.0, new_weight=1.0)
-    capture.log(1, synapse_id=1, old_weight=0.0, new_weight=1.0, eligibility=0.5)
-    capture.log(2, reward=1.0)
+    capture.log(0, reward=1.0, synapse_id=1, old_weight=0.0, new_weight=1.0)
     with pytest.raises(InputError, match="weight_changes"):
-        capture.trigger()
+        capture.log(1, reward=1.0, synapse_id=1, old_weight=0.0, new_weight=1.0, eligibility=0.5)
+    capture.log(2, reward=1.0)
     capture.trigger()
     exporter.close()
     with ExperimentLoader(exporter.output_dir) as experiment:
-        assert experiment.get_episode(0).get_rewards()["timesteps"].tolist() == [2]
+        assert experiment.get_episode(0).get_rewards()["timesteps"].tolist() == [0, 2]
+        assert len(experiment.get_episode(0).get_weight_changes()["timesteps"]) == 1
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_the_end_of_a_program_fires(tmp_path: Path, failure: type[BaseException]) -> None:
+    with pytest.raises(failure), DataExporter("ended", str(tmp_path), **OPTIONS) as exporter:
+        capture = Triggered(exporter, before=5, after=100)
+        capture.start_episode()
+        for step in range(50):
+            capture.log(step, reward=float(step))
+        raise failure
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        episode = experiment.get_episode(0)
+        assert episode.get_rewards()["timesteps"].tolist() == [45, 46, 47, 48, 49]
+        assert list(episode.get_events()["capture"]["reason"]) == [failure.__name__]
+        assert episode.get_metadata()["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("trigger", [None, 60, 99])
+def test_a_killed_process_leaves_the_last_steps(tmp_path: Path, trigger: int | None) -> None:
+    code = textwrap.dedent(f"""
+        import os, signal, sys
+        from recorder import DataExporter, SpikeIndices
+        from recorder.integrations.triggered import Triggered
+
+        exporter = DataExporter("killed", sys.argv[1], neural_sampling_rate=1, ring_bytes=2 << 20)
+        capture = Triggered(exporter, before=20, after=10)
+        capture.start_episode()
+        for step in range(100):
+            spikes = SpikeIndices([step % 7], n_neurons=500)
+            event = {{"event_type": "seen", "data": {{"at": step}}}} if step % 3 == 0 else {{}}
+            capture.log(step, {{"v": [step * 1.0] * 500}}, spikes, **event)
+            if step == {trigger}:
+                capture.trigger()
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (folder,) = tmp_path.iterdir()
+    captured = [] if trigger is None else list(range(trigger - 19, min(trigger + 11, 100)))
+    wanted = sorted({*captured, *(range(80, 100) if trigger != 99 else [])})
+    report = flightrec_repair(folder / "experiment_data.h5")
+    assert report.status == "recovered"
+    with ExperimentLoader(folder) as experiment:
+        episode = experiment.get_episode(0)
+        states = episode.get_neural_states()
+        assert states["timesteps"].tolist() == wanted
+        assert (states["v"] == states["timesteps"][:, None]).all()
+        assert episode.get_metadata()["total_timesteps"] == len(wanted)
+        spikes = episode.get_spikes()
+        assert spikes["timesteps"].tolist() == wanted
+        assert spikes["neuron_ids"].tolist() == [step % 7 for step in wanted]
+        seen = episode.get_events()["seen"]
+        assert seen["timesteps"].tolist() == [step for step in wanted if step % 3 == 0]
+        assert list(seen["at"]) == seen["timesteps"].tolist()
+
+
+def test_too_small_a_ring_is_said_at_the_first_step(tmp_path: Path) -> None:
+    with DataExporter("small", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
+        capture = Triggered(exporter, before=1000, after=0)
+        capture.start_episode()
+        with pytest.raises(RowTooLargeError, match="ring_bytes=") as told:
+            capture.log(0, neural_state={"v": np.zeros(1000)})
+    enough = int(re.search(r"ring_bytes=(\d+)", str(told.value))[1])
+    with DataExporter("enough", str(tmp_path), neural_sampling_rate=1, ring_bytes=enough) as exporter:
+        capture = Triggered(exporter, before=1000, after=0)
+        capture.start_episode()
+        for step in range(5000):
+            capture.log(step, neural_state={"v": np.full(1000, float(step))})
+        capture.trigger()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        times = experiment.get_episode(0).get_neural_states()["timesteps"]
+    assert times.tolist() == list(range(4000, 5000))
+
+
+def test_who_watches_sees_what_is_captured_and_what_comes_after(exporter: DataExporter) -> None:
+    capture = Triggered(exporter, before=4, after=2)
+    capture.start_episode()
+    with LiveExperiment(exporter.output_dir) as live:
+        for step in range(200):
+            capture.log(step, reward=float(step))
+        assert not len(live.rewards().timesteps)
+        capture.trigger()
+        for step in range(200, 300):
+            capture.log(step, reward=float(step))
+        live.experiment.refresh()
+        assert live.rewards().timesteps.tolist() == list(range(196, 202))
+        capture.end_episode()
+        capture.start_episode()
+        capture.trigger()
+        capture.log(7, reward=1.0)
+        live.experiment.refresh()
+        assert live.rewards().timesteps.tolist() == [7]
 
 
 def test_options_that_cannot_be_are_refused(tmp_path: Path, exporter: DataExporter) -> None:
@@ -224,6 +332,11 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path, exporter: DataExport
         pytest.raises(OptionError, match="neural_sampling_rate=1, and not 100"),
     ):
         Triggered(sampled, 1, 1)
+    with (
+        StandardDataExporter("plain", str(tmp_path), neural_sampling_rate=1) as plain,
+        pytest.raises(OptionError, match="ring"),
+    ):
+        Triggered(plain, 1, 1)  # type: ignore[arg-type]
 
 
 def test_what_the_predicate_raises_passes_and_the_step_is_kept(exporter: DataExporter) -> None:

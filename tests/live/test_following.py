@@ -17,6 +17,7 @@ from loaders import DamagedError, LiveExperiment, NotRunningError, ReadError
 from loaders.live import following as following_module
 from loaders.live.following import Following
 from recorder import DataExporter, SpikeIndices
+from recorder.integrations.triggered import Triggered
 from tests.comparing import assert_same
 from tests.live.gathering import Gathered, stored
 
@@ -87,6 +88,50 @@ def test_all_rows_come_once(
                 exporter.end_episode(success=True)
                 exporter.start_episode()
         exporter.end_episode(success=True)
+        exporter.close()
+        while not following.over:
+            gathered.add(following.take())
+        following.close()
+        assert_same(gathered.contents(), stored(exporter.h5_path))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(
+    st.lists(SEGMENT, min_size=1, max_size=6),
+    st.integers(1, 40),
+    st.integers(0, 40),
+    st.sampled_from([1 << 11, 1 << 14]),
+)
+def test_what_is_captured_comes_once(
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    segments: list[dict[str, Any]],
+    before: int,
+    after: int,
+    block: int,
+) -> None:
+    for name in ("recorder.steplog.FIRST_BLOCK", "recorder.steplog.LARGEST_BLOCK"):
+        monkeypatch.setattr(name, block)
+    monkeypatch.setattr("recorder.writer.ENOUGH", 1)
+    gathered = Gathered()
+    with tempfile.TemporaryDirectory() as folder:
+        exporter = DataExporter("run", folder, 1, chunk_size=10)
+        capture = Triggered(exporter, before, after)
+        following = Following(exporter.h5_path, history=True)
+        capture.start_episode()
+        step = 0
+        for segment in segments:
+            for _ in range(segment["rows"]):
+                capture.log(**call(step, segment, form))
+                if segment["look_every"] and step % segment["look_every"] == 0:
+                    gathered.add(following.take())
+                step += 1
+            capture.trigger()
+            if segment["end"]:
+                capture.end_episode(success=True)
+                capture.start_episode()
+        capture.end_episode(success=True)
         exporter.close()
         while not following.over:
             gathered.add(following.take())

@@ -1,0 +1,108 @@
+"""Steps that stay in the ring until something happens: blocks that are handed over late, or never.
+
+They are logged like any others and cost what any cost; the writer gets them when they are released. A
+process that dies meanwhile leaves them in the ring, and a repair stores the last ones of them: what a
+flight recorder is for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from recorder.errors import RowTooLargeError
+from recorder.plan import HEAD, MAIN
+from recorder.ring.record import LATER_ROWS, LET_GO, ROWS, Description, Record
+from recorder.writer import Writer
+
+_PARTS = 4
+"""Blocks that share the steps: up to one of them is held beyond what is wanted."""
+
+
+class Hold:
+    """The last ``steps`` steps of one episode: blocks that are full, and that the writer has not got.
+
+    Parameters
+    ----------
+    steps : int
+        How many are wanted, at least 1.
+    """
+
+    def __init__(self, writer: Writer, steps: int) -> None:
+        self._writer, self.steps = writer, steps
+        self._blocks: deque[Record] = deque()
+
+    def budget(self, row_bytes: float, usual: int, least: int) -> int:
+        """Bytes of a block, so that few steps beyond what is wanted are held."""
+        return max(min(usual, int(self.steps * row_bytes / _PARTS)), min(usual, least))
+
+    def check(self, described: Description, row_bytes: float) -> None:
+        """Refuse what the ring cannot hold, before it is full.
+
+        Raises
+        ------
+        RowTooLargeError
+        """
+        rows = max(1, next((table.rows for table in described.tables if table.name == MAIN), 1))
+        # Besides, what is held of the oldest block beyond them, and what does not fit at the arena's end.
+        needed = (-(-self.steps // rows) + 2) * described.nbytes
+        if needed > self._writer.ring.arena_bytes:
+            # With more room blocks are larger, but not beyond the parts that share the steps.
+            enough = 2 * int(self.steps * row_bytes) + 2 * _PARTS * int(described.nbytes - rows * row_bytes)
+            raise RowTooLargeError(
+                "ring",
+                f"room for {self.steps:,} held steps, {needed:,} bytes",
+                f"{self._writer.ring.arena_bytes:,} bytes",
+                hint=f"open the recording with ring_bytes={max(enough, needed) + 65536}, or hold fewer",
+            )
+
+    def take(self, record: Record) -> None:
+        """A block that is full; the oldest go, as far as the others have all that is wanted."""
+        record.seal()
+        self._blocks.append(record)
+        while _steps(self._blocks) - _steps([self._blocks[0]]) >= self.steps:
+            self._hand_over(LET_GO)
+        self._writer.held_from = self._blocks[0].seq
+
+    def reach(self, more: Record | None) -> tuple[int, int] | None:
+        """The timestep that a release would begin with, and how many it would store; None if none.
+
+        ``more`` is the block that is open.
+        """
+        blocks = [*self._blocks, *([] if more is None else [more])]
+        skip = max(0, _steps(blocks) - self.steps)
+        for at, block in enumerate(blocks):
+            count = _steps([block])
+            if skip < count:
+                return int(block.tables[MAIN].columns[HEAD]["timestep"][skip]), _steps(blocks[at:]) - skip
+            skip -= count
+        return None
+
+    def release(self) -> int:
+        """Hand the last steps over, to be stored; returns how many."""
+        stored = 0
+        self._writer.held_from = None
+        while self._blocks:
+            first = self._blocks[0]
+            skip = max(0, _steps(self._blocks) - self.steps)
+            # Before it counts as rows: who reads the ring, or mends it, stores no more than is wanted.
+            first.limit = skip
+            stored += _steps([first]) - skip
+            self._hand_over(LATER_ROWS if skip else ROWS)
+        return stored
+
+    def let_go(self) -> None:
+        """Hand all of it over as what is not to be stored."""
+        self._writer.held_from = None
+        while self._blocks:
+            self._hand_over(LET_GO)
+
+    def _hand_over(self, kind: int) -> None:
+        # It leaves last: whatever interrupts this does it again.
+        self._blocks[0].turn_into(kind)
+        self._writer.seal(self._blocks[0])
+        self._blocks.popleft()
+
+
+def _steps(blocks: Sequence[Record]) -> int:
+    return sum(block.tables[MAIN].count for block in blocks)
