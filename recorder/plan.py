@@ -166,7 +166,7 @@ class Plan:
         for name, stream in self.streams.items():
             size = _heap(rows, stream) if stream.indices else 0
             if stream.side:
-                spare = max(1, min(_SPARE_ROWS, _SPARE_BYTES // stream.value_field.row_bytes))
+                spare = max(1, min(_SPARE_ROWS, rows, _SPARE_BYTES // stream.value_field.row_bytes))
                 count = int(rows * stream.share) + spare
                 sides.append(Table(name, count, (Field(NEED, "<i8"), stream.value_field), size))
             else:

@@ -439,11 +439,8 @@ class StepLog:
         """A block of this many bytes of rows, or of fewer where what stands beside them has grown."""
         largest = self._writer.ring.largest_record
         described = blocks.described(self.plan, budget)
-        for _ in range(3):
-            over = described.nbytes - largest
-            if over <= 0:
-                break
-            budget = max(1, budget - over - over // 8)
+        while described.nbytes > largest and budget > 1:
+            budget = max(1, min(budget // 2, budget - (described.nbytes - largest)))
             described = blocks.described(self.plan, budget)
         return described
 

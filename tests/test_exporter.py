@@ -474,3 +474,19 @@ def test_several_recordings_in_one_process(tmp_path: Path, threaded: bool) -> No
     for number, exporter in enumerate(made):
         for episode in range(3):
             assert steps_of(exporter.h5_path, episode) == [float(t + number) for t in range(3000)]
+
+
+def test_many_streams_that_come_and_go_find_room_in_a_small_ring(tmp_path: Path) -> None:
+    side: dict[str, Any] = {"synapse_id": 1, "old_weight": 0.0, "new_weight": 1.0, "event_type": "a"}
+    with DataExporter("run", tmp_path, ring_bytes=1 << 20, validate_data=False) as exporter:
+        exporter.start_episode()
+        for step in range(600):
+            given = {f"k{n}": np.full(64, float(step)) for n in range(40) if (step + n) % 3}
+            exporter.log(step, behavior=given, **side, data={"text": "x" * 100})
+    with ExperimentLoader(exporter.output_dir) as loader:
+        episode = loader.get_episode(0)
+        behavior = episode.get_behavior()
+        for n in range(40):
+            wanted = [step for step in range(600) if (step + n) % 3]
+            assert behavior[f"k{n}"][:, -1].tolist() == wanted
+        assert len(episode.get_events()["a"]["timesteps"]) == 600

@@ -33,10 +33,12 @@ STORE, BATCH, CLEAN, COMPACT, ROTATE = "store", "batch", "clean", "compact", "ro
 
 @dataclass(frozen=True)
 class Flight:
-    """A store that will be killed: after ``delay`` seconds, or after ``kill_after`` file operations."""
+    """A store that will be killed: ``delay`` seconds after some calls, or after ``kill_after`` operations."""
 
     seed: int
     delay: float = 0.0
+    after_calls: int = 0
+    """So that a slow machine's kills find as much to compare."""
     kill_after: int = 0
     calls: int = 1_000_000
     options: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Flight:
             "max_file_size": chance.choice([1 << 30, 120_000]),
             "compression_opts": chance.choice([1, 6]),
         }
-        return cls(seed, chance.random() * 0.4, options=options)
+        return cls(seed, chance.random() * 0.02, chance.randrange(100), options=options)
 
 
 @dataclass
@@ -171,7 +173,8 @@ def fly(flight: Flight) -> Verdict:
         child = fork(lambda: work(path, flight, told))
         if not flight.kill_after:
             while (
-                not told.words[2] and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+                not (told.words[2] and told.words[0] >= flight.after_calls)
+                and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
             ):
                 time.sleep(0.0005)
             time.sleep(flight.delay)

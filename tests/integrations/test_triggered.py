@@ -29,6 +29,7 @@ from recorder import (
 from recorder import repair as flightrec_repair
 from recorder.integrations.stepping import record_steps
 from recorder.integrations.triggered import Triggered
+from tests.killed import as_killed
 
 ROOT = Path(__file__).parents[2]
 OPTIONS: dict[str, Any] = {"neural_sampling_rate": 1, "ring_bytes": 4 << 20}
@@ -321,6 +322,47 @@ def test_who_watches_sees_what_is_captured_and_what_comes_after(exporter: DataEx
         capture.log(7, reward=1.0)
         live.experiment.refresh()
         assert live.rewards().timesteps.tolist() == [7]
+
+
+def test_whatever_is_logged_meanwhile_is_kept_and_the_rest_is_stored_at_once(tmp_path: Path) -> None:
+    with DataExporter("mixed", str(tmp_path), **OPTIONS) as exporter:
+        capture = Triggered(exporter, before=30, after=0)
+        episode = capture.start_episode()
+        for step in range(300):
+            capture.log(step, reward=1.0, **({"behavior": {"late": step}} if step > 285 else {}))
+            if step == 100:
+                exporter.save_checkpoint("middle", {"w": np.arange(3)})
+                episode.log_static_data("static", {"a": 1})
+            if step in (200, 290):
+                episode.log_event("seen", step, {"at": step})
+        exporter.log_batch(np.arange(300, 310), reward=np.full(10, 2.0))
+        capture.log(310, reward=3.0)
+        capture.trigger()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        episode = experiment.get_episode(0)
+        assert episode.get_rewards()["timesteps"].tolist() == list(range(281, 311))
+        assert episode.get_rewards()["rewards"].tolist() == [1.0] * 19 + [2.0] * 10 + [3.0]
+        assert episode.get_behavior()["late"].tolist() == list(range(286, 300))
+        assert episode.get_events()["seen"]["timesteps"].tolist() == [290]
+        assert len(experiment.get_all_checkpoints()) == 1
+
+
+def test_a_killed_recording_is_resumed_with_what_was_kept(tmp_path: Path) -> None:
+    with DataExporter("former", str(tmp_path), **OPTIONS) as exporter:
+        capture = Triggered(exporter, before=5, after=0)
+        capture.start_episode()
+        for step in range(50):
+            capture.log(step, reward=float(step))
+        killed = as_killed(exporter, tmp_path / "killed")
+    with DataExporter.resume(killed) as exporter:
+        capture = Triggered(exporter, before=2, after=0)
+        capture.start_episode()
+        for step in range(10):
+            capture.log(step, reward=float(step))
+        capture.trigger()
+    with ExperimentLoader(killed) as experiment:
+        rewards = [experiment.get_episode(n).get_rewards()["timesteps"].tolist() for n in range(2)]
+    assert rewards == [[45, 46, 47, 48, 49], [8, 9]]
 
 
 def test_options_that_cannot_be_are_refused(tmp_path: Path, exporter: DataExporter) -> None:
