@@ -11,7 +11,7 @@ import pytest
 from loaders.live import following as following_module
 from loaders.live.following import Following
 from recorder import DataExporter
-from recorder.h5 import following as ring_module
+from recorder.h5 import pieces as ring_module
 from tests.comparing import assert_same
 from tests.live.gathering import Gathered, stored
 
