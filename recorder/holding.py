@@ -32,11 +32,12 @@ class Hold:
         self._writer, self.steps = writer, steps
         self._blocks: deque[Record] = deque()
 
-    def budget(self, row_bytes: float, usual: int, least: int) -> int:
-        """Bytes of a block, so that few steps beyond what is wanted are held."""
-        return max(min(usual, int(self.steps * row_bytes / _PARTS)), min(usual, least))
+    @property
+    def block_rows(self) -> int:
+        """Rows that a block is to have at most, so that few steps beyond what is wanted are held."""
+        return -(-self.steps // _PARTS)
 
-    def check(self, described: Description, row_bytes: float) -> None:
+    def check(self, described: Description) -> None:
         """Refuse what the ring cannot hold, before it is full.
 
         Raises
@@ -48,12 +49,12 @@ class Hold:
         needed = (-(-self.steps // rows) + 2) * described.nbytes
         if needed > self._writer.ring.arena_bytes:
             # With more room blocks are larger, but not beyond the parts that share the steps.
-            enough = 2 * int(self.steps * row_bytes) + 2 * _PARTS * int(described.nbytes - rows * row_bytes)
+            enough = max(needed, (_PARTS + 3) * described.nbytes * -(-self.block_rows // rows))
             raise RowTooLargeError(
                 "ring",
                 f"room for {self.steps:,} held steps, {needed:,} bytes",
                 f"{self._writer.ring.arena_bytes:,} bytes",
-                hint=f"open the recording with ring_bytes={max(enough, needed) + 65536}, or hold fewer",
+                hint=f"open the recording with ring_bytes={enough + 65536} or more, or hold fewer",
             )
 
     def take(self, record: Record) -> None:

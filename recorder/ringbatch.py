@@ -25,7 +25,7 @@ def log_batch(
 ) -> int:
     """Log ``timesteps`` (steps,) with arrays whose first axis is steps; see ``DataExporter.log_batch``."""
     times, columns = admit_batch(
-        timesteps, neural_state, spikes, behavior, reward, index_lists=steps.index_lists
+        timesteps, neural_state, spikes, behavior, reward, index_lists=steps.calls.index_lists
     )
     if not len(times):
         return 0
@@ -134,8 +134,10 @@ def _room(record: Record, position: Position, sides: dict[str, Stream]) -> int:
 def _new(steps: StepLog, name: str, array: NDArray[Any]) -> Stream:
     group, _, key = name.partition("/")
     if group == SPIKES:
-        return steps.new_stream(group, "", SpikeType(DENSE, array.dtype, array.shape[1]))
-    return steps.new_stream(group, key, learn(name, None, array[0], inexact=steps.inexact(name))[0])
+        return steps.calls.new_stream(group, "", SpikeType(DENSE, array.dtype, array.shape[1]))
+    return steps.calls.new_stream(
+        group, key, learn(name, None, array[0], inexact=steps.calls.inexact(name))[0]
+    )
 
 
 def _check(stream: Stream, step: int, array: NDArray[Any]) -> None:

@@ -8,7 +8,6 @@ weight change or an event, and whatever must be refused.
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -16,29 +15,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.admission import StreamType, admit, admit_key, admit_real, admit_timestep, learn
-from recorder.blocks import Blocks, blocks_of
+from recorder.admission import StreamType, admit_timestep
+from recorder.calls import Calls
 from recorder.dropping import Drops
-from recorder.errors import RowTooLargeError, StreamTypeError
-from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
+from recorder.errors import RowTooLargeError
+from recorder.format.layout import SPIKES
 from recorder.holding import Hold
 from recorder.hotpath import generate
 from recorder.options import RecordingOptions
-from recorder.plan import END, GROUP_ARGUMENTS, HEAD, MAIN, Given, Plan, Stream, arguments_of, plain
-from recorder.ring.record import HELD, ROWS, Description, Record
+from recorder.plan import MAIN, Given, Plan, arguments_of
+from recorder.ring.record import HELD, ROWS, Record
 from recorder.rowcode import LogFunction, Position, block_views, concurrent_log
 from recorder.sideband import Side, Sideband, admit_side
-from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, is_plainly, learn_spikes
+from recorder.sizes import BlockSizes, adapt
+from recorder.spike_input import SpikeType, admit_spikes
 from recorder.writer import Writer
 
-FIRST_BLOCK = 1 << 16
-LARGEST_BLOCK = 1 << 22
 _PATIENCE = 10.0
 """Seconds to wait for another thread's call, which takes microseconds."""
 _LOOK = 1e-4
 """Seconds between two looks at it."""
-
-REWARD_TYPE = StreamType(REWARDS, np.dtype(np.float64), ())
 
 
 class StepLog:
@@ -74,16 +70,17 @@ class StepLog:
         on_new: Callable[[int, Given], None],
         on_sealed: Callable[[int], None],
     ) -> None:
-        self._writer, self._options = writer, options
+        self._writer, self._validates = writer, options.validate_data
         self._install, self._elsewhere, self._on_new, self._on_sealed = install, elsewhere, on_new, on_sealed
-        self._n_neurons, self._expected, self.drops = n_neurons, expected_rows, drops
-        self._kinds = expected_kinds
+        self.drops = drops
+        self.calls = Calls(options, n_neurons, expected_kinds)
+        """What they may bring."""
         self.plan = Plan()
+        self._sizes = BlockSizes(writer.ring.largest_record, options.chunk_size, expected_rows)
         self.record: Record | None = None
         self.function: LogFunction | None = None
         self._due: dict[str, int] = {}
         self._hold: Hold | None = None
-        self._budget = 0
         self._rows_before = 0
         self._admitting = self._alone = self._refused = self._closed = False
         self._parked: Position | None = None
@@ -126,7 +123,8 @@ class StepLog:
         self._writer.check()
         step = admit_timestep(timestep)
         side = admit_side(step, more) if more else Side(step)
-        given = self._given(step, neural_state, spikes, behavior, reward)
+        self._remember_dues()
+        given = self.calls.given(self.plan, self._due, step, neural_state, spikes, behavior, reward)
         row = bool(given) or (side.weight is None and side.event is None)
         self._sideband().check(side)
         self.prepare(step, given if row else None, side)
@@ -155,7 +153,7 @@ class StepLog:
         ]
         if not (new or missing or self.function is None or self._sideband().needs(side)):
             return
-        if new and self._options.validate_data:
+        if new and self._validates:
             # First, because a warning may be an error here.
             self._on_new(step, new)
         before = self.plan.copy()
@@ -174,13 +172,10 @@ class StepLog:
     def roll(self) -> bool:
         """Hand the open block over and open the next; False if there is no room and the policy is to drop."""
         self.seal()
-        blocks = blocks_of(self.plan)
-        budget, hold = self._next_budget(blocks.row_bytes), self._hold
-        if hold is None:
-            described = self._fitting(blocks, self._whole_chunks(blocks, budget))
-        else:
-            described = self._fitting(blocks, hold.budget(blocks.row_bytes, budget, FIRST_BLOCK))
-            hold.check(described, blocks.row_bytes)
+        hold = self._hold
+        described = self._sizes.next(self.plan, self._rows_before, 0 if hold is None else hold.block_rows)
+        if hold is not None:
+            hold.check(described)
         self.record = self._writer.append(ROWS if hold is None else HELD, described)
         if self.record is None:
             return False
@@ -195,7 +190,7 @@ class StepLog:
         self._remember_dues()
         record, self.record, self._views = self.record, None, None
         if record is not None:
-            self._adapt(record)
+            adapt(self.plan, record)
             if self._hold is not None:
                 self._hold.take(record)
                 return
@@ -315,77 +310,10 @@ class StepLog:
         assert isinstance(kind, SpikeType)
         return admit_spikes(kind, step, spikes)
 
-    def new_stream(self, group: str, key: str, kind: StreamType | SpikeType) -> Stream:
-        """A stream that this episode has not had yet."""
-        rate = self._options.rate_of(key) if group == NEURAL else 1
-        return Stream(group, key, kind, rate, share=min(1.0, 1.0 / rate))
-
-    def inexact(self, name: str) -> bool:
-        """Whether values of this stream are rounded by request."""
-        return name in self._options.precisions
-
-    def learn_spikes(self, step: int, spikes: Any) -> tuple[SpikeType, NDArray[Any]]:
-        """The type that an episode's first spikes fix, and these as an array."""
-        return learn_spikes(step, spikes, n_neurons=self._n_neurons, spike_format=self._options.spike_format)
-
-    @property
-    def index_lists(self) -> bool:
-        """Whether spikes are declared to be lists of indices."""
-        return self._options.spike_format == INDICES
-
     def due(self, name: str) -> int:
         """The timestep from which the next row of a sampled stream is kept."""
         self._remember_dues()
         return self._due.get(name, 0)
-
-    def _given(self, step: int, neural_state: Any, spikes: Any, behavior: Any, reward: Any) -> Given:
-        given: Given = {}
-        self._remember_dues()
-        for group, mapping in ((NEURAL, neural_state), (BEHAVIOR, behavior)):
-            if mapping is None:
-                continue
-            if not isinstance(mapping, Mapping):
-                got = type(mapping).__name__
-                raise StreamTypeError(group, f"{GROUP_ARGUMENTS[group]} as a dict", got, step=step)
-            for key, value in mapping.items():
-                name = f"{group}/{key}"
-                stream = self.plan.streams.get(name) if type(key) is str else None
-                if stream is None and is_plainly(self._kinds.get(name), value):
-                    given[name] = self.new_stream(group, key, self._kinds[name]), value
-                elif stream is None:
-                    admit_key(group, key)
-                    kind, array = learn(name, step, value, inexact=self.inexact(name))
-                    given[name] = self.new_stream(group, key, kind), plain(array)
-                elif stream.rate > 1 and step < self._due[name]:
-                    given[name] = stream, value
-                else:
-                    assert isinstance(stream.kind, StreamType)
-                    given[name] = stream, plain(admit(stream.kind, step, value))
-        if spikes is not None:
-            self._given_spikes(step, spikes, given)
-        if reward is not None:
-            stream = self.plan.streams.get(REWARDS) or self.new_stream(REWARDS, "", REWARD_TYPE)
-            given[REWARDS] = stream, admit_real(REWARDS, step, reward)
-        return given
-
-    def _given_spikes(self, step: int, spikes: Any, given: Given) -> None:
-        stream = self.plan.streams.get(SPIKES)
-        form = self._options.spike_format
-        if stream is not None:
-            assert isinstance(stream.kind, SpikeType)
-            form = stream.kind.form
-        if form != INDICES and is_empty(spikes):
-            return
-        if stream is None and is_plainly(self._kinds.get(SPIKES), spikes):
-            given[SPIKES] = self.new_stream(SPIKES, "", self._kinds[SPIKES]), spikes
-            return
-        if stream is None:
-            kind, array = self.learn_spikes(step, spikes)
-            stream = self.new_stream(SPIKES, "", kind)
-        else:
-            assert isinstance(stream.kind, SpikeType)
-            array = admit_spikes(stream.kind, step, spikes)
-        given[SPIKES] = stream, array
 
     def _store(self, step: int, arguments: dict[str, Any] | None, side: Side) -> bool:
         assert self.record is not None
@@ -419,31 +347,6 @@ class StepLog:
         self._install(self.function.log)
         self.roll()
 
-    def _next_budget(self, row_bytes: float) -> int:
-        largest = min(LARGEST_BLOCK, self._writer.ring.largest_record // 2)
-        if not self._budget:
-            self._budget = int(self._expected * 1.05 + 8) * int(row_bytes + 1) if self._expected else 0
-            self._budget = max(FIRST_BLOCK, self._budget)
-        else:
-            self._budget *= 2
-        self._budget = min(self._budget, largest)
-        return self._budget
-
-    def _whole_chunks(self, blocks: Blocks, budget: int) -> int:
-        """A budget for a block that ends where chunks do, if a large one can: then hardly anything waits."""
-        rows, chunk = int(budget // blocks.row_bytes), blocks.chunk_rows(self._options.chunk_size)
-        whole = (self._rows_before + rows) // chunk * chunk - self._rows_before
-        return math.ceil(whole * blocks.row_bytes) + 1 if 2 * whole > rows else budget
-
-    def _fitting(self, blocks: Blocks, budget: int) -> Description:
-        """A block of this many bytes of rows, or of fewer where what stands beside them has grown."""
-        largest = self._writer.ring.largest_record
-        described = blocks.described(self.plan, budget)
-        while described.nbytes > largest and budget > 1:
-            budget = max(1, min(budget // 2, budget - (described.nbytes - largest)))
-            described = blocks.described(self.plan, budget)
-        return described
-
     def _sideband(self) -> Sideband:
         return Sideband(self.plan, self._writer.ring.largest_record)
 
@@ -458,20 +361,3 @@ class StepLog:
             sampled = [name for name, stream in self.plan.streams.items() if stream.rate > 1]
             due = self.position().due
             self._due.update(zip(sampled, due, strict=False))
-
-    def _adapt(self, record: Record) -> None:
-        # By the record's own layout: the plan may have changed since it was opened.
-        main = record.tables[MAIN]
-        rows = main.count
-        if not rows:
-            return
-        for name, stream in self.plan.streams.items():
-            side = record.tables.get(name)
-            if side is not None:
-                full = side.count >= side.table.rows
-                least = 1.0 / stream.rate if stream.rate > 1 else 1e-3
-                stream.share = min(1.0, max(side.count / rows * (2.0 if full else 1.1), least))
-            head = main.columns[HEAD]
-            if stream.indices and (side is not None or name in (head.dtype.names or ())):
-                ends = head[name][:rows] if side is None else side.columns[END][: side.count]
-                stream.heap_share = 8.0 * int(ends[-1]) / rows * 1.25 if len(ends) else 0.0

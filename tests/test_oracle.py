@@ -139,8 +139,8 @@ def test_both_exporters_store_and_refuse_the_same(
     plain = StandardDataExporter("plain", folder, neural_sampling_rate=rate)
     refused = record(plain, episodes)
     with (
-        mock.patch("recorder.steplog.FIRST_BLOCK", block),
-        mock.patch("recorder.steplog.LARGEST_BLOCK", 2 * block),
+        mock.patch("recorder.sizes.FIRST_BLOCK", block),
+        mock.patch("recorder.sizes.LARGEST_BLOCK", 2 * block),
     ):
         fast = DataExporter(
             "fast", folder, neural_sampling_rate=rate, async_write=threaded, chunk_size=5, ring_bytes=1 << 20
@@ -182,8 +182,8 @@ def test_batches_store_what_single_calls_store(
     folder = tmp_path_factory.mktemp("batch")
     paths = []
     with (
-        mock.patch("recorder.steplog.FIRST_BLOCK", block),
-        mock.patch("recorder.steplog.LARGEST_BLOCK", 2 * block),
+        mock.patch("recorder.sizes.FIRST_BLOCK", block),
+        mock.patch("recorder.sizes.LARGEST_BLOCK", 2 * block),
     ):
         for exporter in (
             DataExporter("fast", folder, rate, chunk_size=7, ring_bytes=1 << 20),

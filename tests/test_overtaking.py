@@ -35,7 +35,7 @@ STREAMS = st.fixed_dictionaries(
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block is a few rows, and is written as soon as it is full."""
-    for name in ("recorder.steplog.FIRST_BLOCK", "recorder.steplog.LARGEST_BLOCK"):
+    for name in ("recorder.sizes.FIRST_BLOCK", "recorder.sizes.LARGEST_BLOCK"):
         monkeypatch.setattr(name, 1 << 11)
     monkeypatch.setattr("recorder.writer.ENOUGH", 1)
     monkeypatch.setattr("recorder.writer.AHEAD", True)

@@ -67,8 +67,8 @@ class Recordings(RuleBasedStateMachine):
     ) -> None:
         """Blocks and chunks are small, so that they roll."""
         self.patches += [
-            mock.patch("recorder.steplog.FIRST_BLOCK", block),
-            mock.patch("recorder.steplog.LARGEST_BLOCK", 2 * block),
+            mock.patch("recorder.sizes.FIRST_BLOCK", block),
+            mock.patch("recorder.sizes.LARGEST_BLOCK", 2 * block),
             mock.patch("recorder.writer.ENOUGH", enough),
             mock.patch("recorder.steplog.generate", hotpath.choose(path)[1]),
         ]

@@ -65,7 +65,7 @@ def call(step: int, segment: dict[str, Any], form: str) -> dict[str, Any]:
 def test_all_rows_come_once(
     monkeypatch: pytest.MonkeyPatch, form: str, segments: list[dict[str, Any]], block: int, eager: bool
 ) -> None:
-    for name in ("recorder.steplog.FIRST_BLOCK", "recorder.steplog.LARGEST_BLOCK"):
+    for name in ("recorder.sizes.FIRST_BLOCK", "recorder.sizes.LARGEST_BLOCK"):
         monkeypatch.setattr(name, block)
     monkeypatch.setattr("recorder.writer.ENOUGH", 1)
     monkeypatch.setattr("loaders.live.update.MOST_ROWS", 50)
@@ -111,7 +111,7 @@ def test_what_is_captured_comes_once(
     after: int,
     block: int,
 ) -> None:
-    for name in ("recorder.steplog.FIRST_BLOCK", "recorder.steplog.LARGEST_BLOCK"):
+    for name in ("recorder.sizes.FIRST_BLOCK", "recorder.sizes.LARGEST_BLOCK"):
         monkeypatch.setattr(name, block)
     monkeypatch.setattr("recorder.writer.ENOUGH", 1)
     gathered = Gathered()
