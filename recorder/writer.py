@@ -82,13 +82,13 @@ class Writer:
                 f"{size} bytes",
                 hint=f"open the recording with ring_bytes={3 * size + 4096} or more",
             )
-        record = self.ring.put(kind, described)
+        record = self._put(kind, described)
         if record is None and self._thread is None:
             self._write_inline()
-            record = self.ring.put(kind, described)
+            record = self._put(kind, described)
         if record is None and (wait or self._on_full == WAIT):
             with self._state:
-                while (record := self.ring.put(kind, described)) is None:
+                while (record := self._put(kind, described)) is None:
                     if self._error is not None or self._thread is None or self._only_held:
                         break
                     self._state.wait(1.0)
@@ -104,6 +104,9 @@ class Writer:
                 "give ring_bytes more, or on_full='wait'"
             )
         return record
+
+    def _put(self, kind: int, described: Description) -> Record | None:
+        return self.ring.put(kind, described, wide=self.held_from is not None)
 
     @property
     def _only_held(self) -> bool:

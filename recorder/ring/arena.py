@@ -183,10 +183,10 @@ class Ring:
         """Publish a new record, or return None while there is no room for it."""
         return self.put(kind, Description.of(meta, tables))
 
-    def put(self, kind: int, described: Description) -> Record | None:
-        """As :meth:`append`."""
+    def put(self, kind: int, described: Description, *, wide: bool = False) -> Record | None:
+        """As :meth:`append`; ``wide`` where records before it may stay for long: then it goes behind them."""
         length = described.nbytes
-        offset = self._place(length)
+        offset = self._place(length, wide)
         if offset is None:
             return None
         seq = self.published
@@ -263,7 +263,7 @@ class Ring:
     def _slot_seq(self, slot: int) -> int:
         return int(_SLOT.unpack_from(self._map, slot)[0])
 
-    def _place(self, length: int) -> int | None:
+    def _place(self, length: int, wide: bool) -> int | None:
         finished = self.finished
         flying = self._flying
         while flying and flying[0][0] < finished:
@@ -277,7 +277,7 @@ class Ring:
             return None
         tail = flying[0][1]
         if position > tail:
-            if within:
+            if within or (wide and position + length <= self.arena_bytes):
                 return position
             # Back to the front where there is room: what a fast writer never needs is never touched.
             if tail > length:

@@ -404,3 +404,20 @@ def test_other_integrations_log_into_it(exporter: DataExporter) -> None:
     exporter.close()
     with ExperimentLoader(exporter.output_dir) as experiment:
         assert experiment.get_episode(0).get_rewards()["rewards"].tolist() == [2.0, 9.0, 3.0]
+
+
+def test_captures_without_a_pause_find_room_wherever_the_ring_stands(tmp_path: Path) -> None:
+    with DataExporter("often", str(tmp_path), neural_sampling_rate=1, ring_bytes=2 << 20) as exporter:
+        capture = Triggered(exporter, before=20, after=0)
+        for _ in range(20):
+            capture.start_episode()
+            for step in range(60):
+                spikes = SpikeIndices([step % 50], n_neurons=50) if step % 3 else None
+                event = {"event_type": "seen", "data": {"at": step}} if step % 7 == 0 else {}
+                capture.log(step, {"v": np.zeros(20)}, spikes, {"x": step}, **event)
+                if step % 5 == 0:
+                    capture.trigger()
+            capture.end_episode()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        for number in range(20):
+            assert experiment.get_episode(number).get_behavior()["x"].tolist() == list(range(56))
