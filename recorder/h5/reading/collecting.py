@@ -41,7 +41,7 @@ class NoCollection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            self._depth -= 1
+            self._depth = max(0, self._depth - 1)  # a fork in between has set it to 0
             if self._depth == 0 and self._enabled:
                 gc.enable()
 
