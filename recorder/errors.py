@@ -32,6 +32,7 @@
     │   ├── NoSeizuresError                 windows of a kind that a balanced selection needs are not there
     │   ├── MissingFileError (FileNotFoundError)  a file, or a folder, that a dataset consists of
     │   ├── EmptySplitError (RuntimeError)  a part of a dataset without any sample
+    │   ├── ReplacedError                   what is read by URL is another file by now
     │   └── RepairError                     a killed recording could not be brought back
     ├── MissingExtraError (ImportError)     a package is missing that an extra installs
     ├── CacheBuildError (RuntimeError, ValueError)  files of a cache of windows could not be made
@@ -184,6 +185,10 @@ class MissingFileError(ReadError, FileNotFoundError):
 
 class EmptySplitError(ReadError, RuntimeError):
     """A part of a dataset has no sample."""
+
+
+class ReplacedError(ReadError):
+    """A recording that is read by URL is another file by now; what was read before belongs to the old one."""
 
 
 class RepairError(ReadError):

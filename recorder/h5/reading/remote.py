@@ -9,19 +9,23 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import h5py
 
-from recorder.errors import ClosedError, DamagedError, ReadError
+from recorder.errors import ClosedError, DamagedError, ReadError, ReplacedError
 from recorder.h5.leftover import closed_at_exit
+from recorder.h5.reading.collecting import no_collection
 from recorder.h5.reading.handle import RecordingFile, is_original
 from recorder.h5.untrusted import hide_broken_heap
 
 T = TypeVar("T")
+Mark = tuple[int, str | None]
 BLOCK_BYTES = 1 << 20
 KEPT_BLOCKS = 64
+MARKS = ("ETag", "etag", "generation", "mtime")
+"""What file systems of fsspec call that which changes with the bytes of a file."""
 NEEDED = (
     'reading by URL needs fsspec: python -m pip install "flightrec[remote]", and the library of that store'
 )
@@ -32,8 +36,17 @@ def is_url(path: Any) -> bool:
     return isinstance(path, str) and "://" in path
 
 
+def _mark_of(found: Mapping[str, Any]) -> Mark:
+    return int(found["size"]), next((str(found[name]) for name in MARKS if found.get(name)), None)
+
+
 class RemoteFile(io.RawIOBase):
     """A file of fsspec for h5py to read, in which broken heaps of text look like no heaps at all.
+
+    Attributes
+    ----------
+    mark : tuple
+        Size, and what the store says about the bytes; another file has another one.
 
     Raises
     ------
@@ -50,8 +63,13 @@ class RemoteFile(io.RawIOBase):
         caching = {"block_size": BLOCK_BYTES, "cache_type": "blockcache"}
         kept = {"cache_options": {"maxblocks": KEPT_BLOCKS}}
         system, path = fsspec.core.url_to_fs(url, **options)
+        # What a listing said, earlier in this process, may be about a file that has been replaced since.
+        system.invalidate_cache(path)
+        self._system, self._path = system, path
         self._file: Any = system.open(path, "rb", **caching, **kept)
-        self.size = int(system.size(path))
+        # Of what was opened, where it says so: asked once more, the store may mean another file.
+        self.mark = _mark_of(getattr(self._file, "details", None) or system.info(path))
+        self.size = self.mark[0]
         self._position = 0
         self._lock = threading.Lock()
         self.failure: BaseException | None = None
@@ -89,7 +107,7 @@ class RemoteFile(io.RawIOBase):
     def _bytes_at(self, start: int, count: int) -> bytes:
         wanted = min(count, max(0, self.size - start))
         try:
-            with self._lock:
+            with no_collection, self._lock:
                 self._file.seek(min(start, self.size))
                 data = bytes(self._file.read(wanted))
             if len(data) < wanted:
@@ -98,6 +116,14 @@ class RemoteFile(io.RawIOBase):
             self.failure = self.failure or error
             return bytes(wanted)
         return data
+
+    def replaced(self) -> bool:
+        """Whether the store has another file in this place by now; False where it does not say."""
+        try:
+            self._system.invalidate_cache(self._path)
+            return _mark_of(self._system.info(self._path)) != self.mark
+        except Exception:
+            return False
 
     def close(self) -> None:
         """Let go of the file."""
@@ -114,6 +140,9 @@ class RemoteRecording(RecordingFile):
     url : str
     nbytes : int
         Size of the file.
+    mark : tuple or None
+        The file that was opened first, see :attr:`RemoteFile.mark`. Every process reads that one or none:
+        rows of two files would look like those of one.
 
     Parameters
     ----------
@@ -123,23 +152,35 @@ class RemoteRecording(RecordingFile):
 
     def __init__(self, path: Any, url: str, options: dict[str, Any]) -> None:
         self.url, self.options, self.nbytes = url, options, 0
+        self.mark: Mark | None = None
         self._raw: RemoteFile | None = None
         super().__init__(path)
 
     def file(self) -> Any:
-        """As :meth:`RecordingFile.file`; a recording that has not ended cannot be read so."""
+        """As :meth:`RecordingFile.file`; a recording that has not ended cannot be read so.
+
+        Raises
+        ------
+        ReplacedError
+            The file is another than the one that was opened first.
+        """
         if self._file is not None and self._pid == os.getpid():
             return self._file
         if self.closed:
             raise ClosedError(f"the loader of {self.url} has been closed: open another one")
         self._raw = raw = RemoteFile(self.url, self.options)
+        if self.mark not in (None, raw.mark):
+            raw.close()
+            raise self._replaced()
         try:
             self.nbytes = raw.size
-            file = closed_at_exit(h5py.File(raw, "r"))
+            with no_collection:
+                no_collection.wait()
+                file = closed_at_exit(h5py.File(raw, "r"))
         except OSError as error:
             raw.close()
             if raw.failure is not None:
-                raise ReadError(f"{self.url} cannot be read: {raw.failure}") from raw.failure
+                raise self._said(raw.failure) from raw.failure
             raise DamagedError(f"{self.url} is no HDF5 file, or is damaged: {error}") from error
         try:
             self.original = is_original(file, self.path)
@@ -147,10 +188,12 @@ class RemoteRecording(RecordingFile):
                 raise ReadError(
                     f"{self.url} has not ended, or its program was killed: copy its folder and open that"
                 )
-        except BaseException:
+        except BaseException as error:
             file.close()
+            if raw.failure is not None:
+                raise self._said(raw.failure) from error
             raise
-        self._file, self._pid, self._index = file, os.getpid(), None
+        self._file, self._pid, self._index, self.mark = file, os.getpid(), None, raw.mark
         return file
 
     def steady(self, read: Callable[[], T]) -> T:
@@ -159,10 +202,14 @@ class RemoteRecording(RecordingFile):
         Raises
         ------
         ReadError
-            One was not, or the file is another by now: open it again.
+            One was not.
+        ReplacedError
+            The file is another by now: make another loader.
         """
         try:
-            found = super().steady(read)
+            with no_collection:
+                no_collection.wait()
+                found = super().steady(read)
         except DamagedError as error:
             self._check(error)
             raise
@@ -173,8 +220,19 @@ class RemoteRecording(RecordingFile):
         failure = self._raw.failure if self._raw is not None else None
         if failure is not None:
             self.refresh()
-            raise ReadError(f"{self.url} cannot be read: {failure}") from (cause or failure)
+            raise self._said(failure) from (cause or failure)
+
+    def _said(self, failure: BaseException) -> ReadError:
+        if self._raw is not None and self._raw.replaced():
+            return self._replaced()
+        return ReadError(f"{self.url} cannot be read: {failure}")
+
+    def _replaced(self) -> ReplacedError:
+        return ReplacedError(
+            f"{self.url} is another file than when it was opened: it has been replaced, and what this loader "
+            "has read belongs to the one before. Open it with a new ExperimentLoader"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"url": self.url, "options": self.options, "nbytes": self.nbytes, "_raw": None}
-        return super().__getstate__() | own
+        own = {"url": self.url, "options": self.options, "nbytes": self.nbytes, "mark": self.mark}
+        return super().__getstate__() | own | {"_raw": None}
