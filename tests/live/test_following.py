@@ -96,7 +96,7 @@ def test_all_rows_come_once(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
 @given(
     st.lists(SEGMENT, min_size=1, max_size=6),
     st.integers(1, 40),
