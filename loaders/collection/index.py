@@ -32,10 +32,15 @@ def index_path(folder: Path) -> Path:
 
 def stamp_of(file: Path) -> str | None:
     """What changes when a recording does; None while it is being written, or waits for its repair."""
-    if any(os.path.lexists(f"{file}{suffix}") for suffix in _BESIDE):
+    if is_beside(file):
         return None
     state = file.stat()
     return f"{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
+
+
+def is_beside(file: Path) -> bool:
+    """Whether anything lies beside a file that is there while it is written, or until it is repaired."""
+    return any(os.path.lexists(f"{file}{suffix}") for suffix in _BESIDE)
 
 
 class Index:
