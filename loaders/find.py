@@ -38,20 +38,14 @@ def recordings(folder: Path) -> Iterator[Path]:
     A recording's own folder is not searched further, links to folders are not followed, and folders that
     may not be read are left out.
     """
-    for place in _below(os.fspath(folder)):
-        yield Path(place)
-
-
-def _below(folder: str) -> Iterator[str]:
-    # Paths as text: there may be many thousands.
-    file = os.path.join(folder, DATA_FILE)
-    if os.path.isfile(file):
-        yield file
-        return
     try:
+        if (folder / DATA_FILE).is_file():
+            yield folder / DATA_FILE
+            return
         with os.scandir(folder) as entries:
-            found = sorted(e.name for e in entries if e.name[0] != "." and e.is_dir(follow_symlinks=False))
+            below = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:  # another's, or gone
         return
-    for name in found:
-        yield from _below(os.path.join(folder, name))
+    for name in below:
+        if not name.startswith("."):
+            yield from recordings(folder / name)

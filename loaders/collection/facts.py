@@ -16,7 +16,7 @@ from loaders.documents import FlightrecDocuments, parse_git
 from loaders.original import OriginalDocuments
 from recorder.errors import ReadError
 from recorder.format.layout import EPISODES, FORMAT
-from recorder.h5.finished import Finished, Unfamiliar, read_finished
+from recorder.h5.finished import Finished, UnfamiliarError, read_finished
 from recorder.h5.source import attributes, child_group, names
 from recorder.h5.summary import MISREADINGS, patiently, summarize
 
@@ -47,13 +47,13 @@ def facts_of(file: Path) -> dict[str, Any]:
     if not is_beside(file):
         try:
             return found | _of_finished(file, read_finished(file))
-        except Unfamiliar:
+        except UnfamiliarError:
             pass  # whatever it is, the other way knows, or can say what is wrong
     return found | whole_facts(file)
 
 
 def whole_facts(file: Path) -> dict[str, Any]:
-    """As :func:`facts_of`, but for what the file system says, of any recording: all that is read is checked."""
+    """As :func:`facts_of`, of any recording and all checked, but without what the file system says."""
     found: dict[str, Any] = {}
     try:
         glance = summarize(file)
@@ -67,6 +67,18 @@ def whole_facts(file: Path) -> dict[str, Any]:
     except (ReadError, *MISREADINGS) as error:
         found |= {"status": UNREADABLE, "error": " ".join(str(error).split())}
     return found
+
+
+def died(file: Path, code: int) -> dict[str, Any]:
+    """The row of a recording whose reading ended the process, with this exit code."""
+    why = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+    state = file.stat()
+    return {
+        "size_bytes": state.st_size,
+        "modified": state.st_mtime,
+        "status": UNREADABLE,
+        "error": f"a process that read it ended {why}",
+    }
 
 
 def _of_finished(file: Path, known: Finished) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
 
 VERSION = 2
 """Of the rows: those of another version are read anew."""
+_BATCH = 500
+"""Rows that are kept at a time."""
 _BESIDE = (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX)
 
 
@@ -99,3 +101,20 @@ class Index:
             yield table
         finally:
             table.close()
+
+
+@contextlib.contextmanager
+def kept(index: Index, gone: set[str]) -> Iterator[Callable[[str, str, dict[str, Any]], None]]:
+    """Told names, stamps and rows; some of them are kept at a time, so that who is interrupted can go on."""
+    rows: dict[str, tuple[str, dict[str, Any]]] = {}
+
+    def keep(name: str, stamp: str, row: dict[str, Any]) -> None:
+        rows[name] = stamp, row
+        if len(rows) >= _BATCH:
+            index.save(rows, set())
+            rows.clear()
+
+    try:
+        yield keep
+    finally:
+        index.save(rows, gone)

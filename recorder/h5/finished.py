@@ -1,7 +1,7 @@
 """What a list of recordings says of one that has ended, read in one go: neither ring nor lock nor overlay.
 
 Only what a row of the list needs is read, and past HDF5. Whatever is not as a recorder leaves it is
-:class:`Unfamiliar`, and left to those who read everything and can say what is wrong.
+:class:`UnfamiliarError`, and left to those who read everything and can say what is wrong.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from recorder.errors import DamagedError
 from recorder.format.document import loads
 from recorder.format.layout import CONFIG, DOCUMENT, EPISODES, FORMAT, GIT_INFO, RUNNING
 from recorder.h5.reading.headers import Group, Headers
-from recorder.h5.reading.pieces import Unfamiliar
+from recorder.h5.reading.pieces import UnfamiliarError
 
-__all__ = ["Finished", "Unfamiliar", "read_finished"]
+__all__ = ["Finished", "UnfamiliarError", "read_finished"]
 
 _ROOT = ("format", "status", "experiment_name", "start_time", "end_time")
 _GIT = ("commit_hash", "commit", "dirty")
@@ -54,7 +54,7 @@ def read_finished(path: Path) -> Finished:
 
     Raises
     ------
-    Unfamiliar
+    UnfamiliarError
         It is running, of another system, damaged, or not to be read; or only HDF5 can tell.
     """
     try:
@@ -64,28 +64,28 @@ def read_finished(path: Path) -> Finished:
         finally:
             os.close(descriptor)
     except _BROKEN as error:
-        raise Unfamiliar(str(path)) from error
+        raise UnfamiliarError(str(path)) from error
 
 
 def _read(file: Headers) -> Finished:
     top = file.group(file.root)
     root = top.some(_ROOT)
     if root["format"] != FORMAT or root["status"] in (None, "", RUNNING):
-        raise Unfamiliar(f"{root['format']}, {root['status']}")
+        raise UnfamiliarError(f"{root['format']}, {root['status']}")
     found = Finished(
         root,
         file.group(top.links[GIT_INFO]).some(_GIT) if GIT_INFO in top.links else {},
         _document(file.group(top.links[CONFIG]), DOCUMENT) if CONFIG in top.links else {},
     )
     if not isinstance(found.config, dict):
-        raise Unfamiliar(CONFIG)
+        raise UnfamiliarError(CONFIG)
     episodes = file.group(top.links[EPISODES]).links if EPISODES in top.links else {}
     found.episodes = len(episodes)
     for _, address in sorted(episodes.items()):
         episode = file.group(address)
         steps = episode.get(b"total_timesteps")
         if type(steps) is not int or not episode.has(b"end_time"):
-            raise Unfamiliar("an episode that has not ended")
+            raise UnfamiliarError("an episode that has not ended")
         found.steps += steps
         found.ended.append(
             (episode.get(b"success"), episode.get(b"total_reward"), _document(episode, "summary"))
@@ -97,5 +97,5 @@ def _document(group: Group, name: str) -> Any:
     """A document that is short, as nearly all are; a long one is a dataset, of which others take care."""
     data = group.get(name.encode())
     if name in group.links or not (data is None or isinstance(data, str)):
-        raise Unfamiliar(name)
+        raise UnfamiliarError(name)
     return {} if data is None else loads(data.encode())

@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from recorder.h5.reading.pieces import UNDEFINED, Unfamiliar, checksum, sealed
+from recorder.h5.reading.pieces import UNDEFINED, UnfamiliarError, checksum, sealed
 
 _Read = Callable[[int, int], bytes]
 _HEAP = struct.Struct("<4sBHHBIQQQQQQQQQQQQHQQHHQH")
 _TREE = struct.Struct("<4sBBIHHBBQHQ")
-_CHECKSUMMED = 2
+_CHECKSUMMED, _HUGE = 2, 0x10
 _LINKS, _ATTRIBUTES = 5, 8
 _MOST_RECORDS = 1 << 20
 
@@ -31,7 +31,7 @@ class Dense:
 
     Raises
     ------
-    Unfamiliar
+    UnfamiliarError
     """
 
     def __init__(self, read: _Read, heap: int, tree: int) -> None:
@@ -41,17 +41,17 @@ class Dense:
         magic, version, _, filters, self._flags, most, *_ = found
         width, start, largest, bits, _, root, rows = found[-7:]
         if magic != b"FRHP" or version or filters or not sealed(block) or not start or not width:
-            raise Unfamiliar("a heap")
+            raise UnfamiliarError("a heap")
         self._start, self._width, self._largest = start, width, largest
         self._offset_bytes = -(-bits // 8)
         self._length_bytes = -(-min(largest, most).bit_length() // 8)
         self._blocks = self._places(root, rows)
         self._loaded: dict[int, bytes] = {}
 
-    def objects(self) -> Iterator[bytes]:
-        """All objects, in no order."""
-        for record in self._records():
-            yield self._object(record)
+    def objects(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """All objects in no order, each behind the checksum of its name; None for one that is very long."""
+        for checked, record in self._records():
+            yield checked, None if record[0] == _HUGE else self._object(record)
 
     def _places(self, root: int, rows: int) -> list[tuple[int, int, int]]:
         """Offset, size and address of each block of the heap."""
@@ -64,7 +64,7 @@ class Dense:
         block = self._read(root, head + 8 * count + 4)
         # Blocks of blocks come with rows of blocks that are larger than any.
         if block[:5] != b"FHIB\0" or self._size(rows - 1) > self._largest or not sealed(block):
-            raise Unfamiliar("a heap's block")
+            raise UnfamiliarError("a heap's block")
         found, offset = [], 0
         for row, address in zip(
             (row for row in range(rows) for _ in range(self._width)),
@@ -82,7 +82,7 @@ class Dense:
 
     def _object(self, record: bytes) -> bytes:
         if record[0]:
-            raise Unfamiliar("an object that is no usual one")
+            raise UnfamiliarError("an object that is no usual one")
         split = 1 + self._offset_bytes
         offset = int.from_bytes(record[1:split], "little")
         length = int.from_bytes(record[split : split + self._length_bytes], "little")
@@ -93,32 +93,32 @@ class Dense:
                 found = self._loaded[address][offset - start : offset - start + length]
                 if len(found) == length:
                     return found
-        raise Unfamiliar("an object without a place")
+        raise UnfamiliarError("an object without a place")
 
     def _block(self, start: int, size: int, address: int) -> bytes:
         block, head = self._read(address, size), 13 + self._offset_bytes
         at = int.from_bytes(block[13:head], "little")
         if block[:5] != b"FHDB\0" or at != start or block[5:13] != struct.pack("<Q", self._heap):
-            raise Unfamiliar("a heap's block")
-        if self._flags & _CHECKSUMMED:
-            if checksum(block[:head] + bytes(4) + block[head + 4 :]) != block[head : head + 4]:
-                raise Unfamiliar("a checksum")
+            raise UnfamiliarError("a heap's block")
+        blank = block[:head] + bytes(4) + block[head + 4 :]
+        if self._flags & _CHECKSUMMED and checksum(blank) != block[head : head + 4]:
+            raise UnfamiliarError("a checksum")
         return block
 
-    def _records(self) -> Iterator[bytes]:
+    def _records(self) -> Iterator[tuple[bytes, bytes]]:
         block = self._read(self._tree, _TREE.size + 4)
         magic, version, kind, node, size, depth, _, _, root, count, total = _TREE.unpack_from(block)
         # Behind a name's hash in that of links, and before it in that of attributes, is where the object is.
         at = 4 if kind == _LINKS else 0
         if magic != b"BTHD" or version or kind not in (_LINKS, _ATTRIBUTES) or not sealed(block):
-            raise Unfamiliar("a tree")
+            raise UnfamiliarError("a tree")
         if depth > 1 or total > _MOST_RECORDS or node < 16 or not size:
-            raise Unfamiliar("a tree of many levels")
+            raise UnfamiliarError("a tree of many levels")
         found = [] if not count else self._node(root, node, size, count, kind, depth)
         # Bit 1 of an attribute's flags: it stands in a heap of the whole file's.
         if len(found) != total or (kind == _ATTRIBUTES and any(record[8] & 2 for record in found)):
-            raise Unfamiliar("a tree")
-        return (record[at:] for record in found)
+            raise UnfamiliarError("a tree")
+        return ((record[:4] if at else record[-4:], record[at:]) for record in found)
 
     def _node(self, address: int, node: int, size: int, count: int, kind: int, depth: int) -> list[bytes]:
         block = self._read(address, node)
@@ -128,7 +128,7 @@ class Dense:
         end = 6 + count * size + (pointer * (count + 1) if depth else 0)
         magic = b"BTIN" if depth else b"BTLF"
         if end + 4 > node or block[:6] != magic + bytes([0, kind]) or not sealed(block[: end + 4]):
-            raise Unfamiliar("a node")
+            raise UnfamiliarError("a node")
         found = [block[6 + i * size : 6 + (i + 1) * size] for i in range(count)]
         if depth:
             for at in range(6 + count * size, end, pointer):

@@ -43,8 +43,8 @@ BROKEN: tuple[type[Exception], ...] = (
 _MAX_DEPTH = 64
 _OF_SCALES = (b"DIMENSION_LIST", b"REFERENCE_LIST")
 
-_TEXT = h5py.string_dtype()
-_BOOL = np.dtype(bool)
+_TEXT: np.dtype[Any] = h5py.string_dtype()
+_BOOL: np.dtype[Any] = np.dtype(bool)
 _BOOL_STORED = h5py.h5t.py_create(_BOOL, logical=True)
 
 

@@ -11,7 +11,7 @@ UNDEFINED = (1 << 64) - 1
 """The address of what is not there."""
 
 
-class Unfamiliar(Exception):
+class UnfamiliarError(Exception):
     """A structure that recorders do not write, or one that is damaged: HDF5 can say which."""
 
 
