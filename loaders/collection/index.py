@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
 
 VERSION = 2
 """Of the rows: those of another version are read anew."""
-_BATCH = 500
-"""Rows that are kept at a time."""
+_PAUSE = 5.0
+"""Seconds of reading after which what was read is kept: each time the disk is waited for."""
 _BESIDE = (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX)
 
 
@@ -105,14 +106,17 @@ class Index:
 
 @contextlib.contextmanager
 def kept(index: Index, gone: set[str]) -> Iterator[Callable[[str, str, dict[str, Any]], None]]:
-    """Told names, stamps and rows; some of them are kept at a time, so that who is interrupted can go on."""
+    """Told names, stamps and rows, which it keeps every few seconds, so that who is interrupted can go on."""
     rows: dict[str, tuple[str, dict[str, Any]]] = {}
+    last = time.monotonic()
 
     def keep(name: str, stamp: str, row: dict[str, Any]) -> None:
+        nonlocal last
         rows[name] = stamp, row
-        if len(rows) >= _BATCH:
+        if time.monotonic() - last >= _PAUSE:
             index.save(rows, set())
             rows.clear()
+            last = time.monotonic()
 
     try:
         yield keep

@@ -241,9 +241,20 @@ def test_a_script_without_a_guard_may_use_processes(many: Path, tmp_path: Path) 
     assert int(done.stdout) == len(ExperimentCollection(many, index=False))
 
 
-def test_an_interrupted_first_look_goes_on_where_it_was(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _only_while_reading(save: Any) -> Any:
+    def saved(index: Any, rows: Any, gone: Any) -> None:
+        if len(rows) and sys.exc_info()[0] is None:
+            save(index, rows, gone)
+
+    return saved
+
+
+@pytest.mark.parametrize("pause", [0.0, 1e9])
+def test_an_interrupted_first_look_goes_on_where_it_was(
+    many: Path, monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
     module = sys.modules["loaders.collection.collection"]
-    monkeypatch.setattr(index_module, "_BATCH", 2)
+    monkeypatch.setattr(index_module, "_PAUSE", pause)
     read: list[Path] = []
     real = facts_module.facts_of
 
@@ -255,6 +266,9 @@ def test_an_interrupted_first_look_goes_on_where_it_was(many: Path, monkeypatch:
 
     monkeypatch.setattr(module, "facts_of", interrupted)
     index_module.index_path(many).unlink(missing_ok=True)
+    if not pause:
+        # Killed: nothing is kept at the end.
+        monkeypatch.setattr(index_module.Index, "save", _only_while_reading(index_module.Index.save))
     with pytest.raises(KeyboardInterrupt):
         len(ExperimentCollection(many, workers=1))
     known = index_module.Index(index_module.index_path(many)).load()
