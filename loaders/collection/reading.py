@@ -153,7 +153,10 @@ class _Team:
         if len(batch) > 1:
             self._todo.extendleft([file] for file in batch)
             return []
-        return [(batch[0], died(batch[0], code))]
+        try:
+            return [(batch[0], died(batch[0], code))]
+        except FileNotFoundError:
+            return [(batch[0], None)]
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         """A process that has said that it is there; None if it does not come up."""

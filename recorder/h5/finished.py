@@ -72,6 +72,8 @@ def _read(file: Headers) -> Finished:
     root = top.some(_ROOT)
     if root["format"] != FORMAT or root["status"] in (None, "", RUNNING):
         raise UnfamiliarError(f"{root['format']}, {root['status']}")
+    if not isinstance(root["status"], str) or not isinstance(root["experiment_name"], str | None):
+        raise UnfamiliarError("no texts")
     found = Finished(
         root,
         file.group(top.links[GIT_INFO]).some(_GIT) if GIT_INFO in top.links else {},
@@ -81,6 +83,8 @@ def _read(file: Headers) -> Finished:
         raise UnfamiliarError(CONFIG)
     episodes = file.group(top.links[EPISODES]).links if EPISODES in top.links else {}
     found.episodes = len(episodes)
+    if len(set(episodes.values())) != len(episodes):
+        raise UnfamiliarError("an episode in two places")
     for _, address in sorted(episodes.items()):
         episode = file.group(address)
         steps = episode.get(b"total_timesteps")

@@ -27,6 +27,7 @@ from loaders.collection.flat import flatten
 from recorder import DataExporter
 from recorder.cli import cli
 from recorder.h5.finished import UnfamiliarError, read_finished
+from recorder.h5.reading import pieces
 from tests.test_reference_recordings import DATA
 
 
@@ -110,6 +111,13 @@ def test_the_quick_way_says_what_the_whole_one_does(many: Path) -> None:
         assert not by_name[name], name
 
 
+def test_checksums_need_nothing_compiled(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [file for file in sorted(many.rglob("experiment_data.h5")) if quick(file)][:6]
+    known = [repr(read_finished(file)) for file in files]
+    monkeypatch.setattr(pieces, "seal", None)
+    assert [repr(read_finished(file)) for file in files] == known
+
+
 def test_a_row_says_what_the_loader_does(many: Path) -> None:
     for run in ExperimentCollection(many, index=False, workers=1):
         if run["status"] == UNREADABLE or not quick(run.file):
@@ -153,6 +161,37 @@ def test_who_is_written_or_was_killed_goes_the_whole_way(tmp_path: Path) -> None
     ExperimentLoader(file).close()
     assert facts_of(file) == whole(file)
     assert (facts_of(file)["status"], quick(file)) == ("recovered", True)
+
+
+def test_odd_attributes_and_places_go_the_whole_way(tmp_path: Path) -> None:
+    def twice(file: h5py.File) -> None:
+        file["episodes/episode_0009"] = file["episodes/episode_0000"]
+
+    def linked(file: h5py.File) -> None:
+        file["episodes/episode_0009"] = h5py.SoftLink("episode_0000")
+
+    def renamed(file: h5py.File) -> None:
+        file.attrs["experiment_name"] = 7
+
+    def many_links(file: h5py.File) -> None:
+        for number in range(2, 20):
+            file[f"episodes/episode_{number:04d}"] = h5py.ExternalLink("other.h5", "/")
+
+    def rewarded(file: h5py.File) -> None:
+        file["episodes/episode_0000"].attrs["total_reward"] = np.array([1.0])
+
+    def small(file: h5py.File) -> None:
+        file["episodes/episode_0000"].attrs["total_timesteps"] = np.int32(3)
+
+    def nameless(file: h5py.File) -> None:
+        del file.attrs["experiment_name"]
+
+    for change in (twice, linked, renamed, many_links, rewarded, small, nameless):
+        path = record(tmp_path / change.__name__, "one")
+        with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+            change(file)
+        assert quick(path) == (change is nameless), change
+        assert repr(facts_of(path)) == repr(whole(path)), change
 
 
 def test_damage_anywhere_gives_the_row_of_the_whole_way_or_that_of_the_file_before(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ _HEAP = struct.Struct("<4sBHHBIQQQQQQQQQQQQHQQHHQH")
 _TREE = struct.Struct("<4sBBIHHBBQHQ")
 _CHECKSUMMED, _HUGE = 2, 0x10
 _LINKS, _ATTRIBUTES = 5, 8
-_MOST_RECORDS = 1 << 20
+_MOST_RECORDS, _MOST_BYTES = 1 << 20, 1 << 26
 
 
 class Dense:
@@ -50,8 +50,13 @@ class Dense:
 
     def objects(self) -> Iterator[tuple[bytes, bytes | None]]:
         """All objects in no order, each behind the checksum of its name; None for one that is very long."""
+        total = 0
         for checked, record in self._records():
-            yield checked, None if record[0] == _HUGE else self._object(record)
+            found = None if record[0] == _HUGE else self._object(record)
+            total += len(found or b"")
+            if total > _MOST_BYTES:  # a few bytes may be said to be many objects
+                raise UnfamiliarError("objects without end")
+            yield checked, found
 
     def _places(self, root: int, rows: int) -> list[tuple[int, int, int]]:
         """Offset, size and address of each block of the heap."""
@@ -135,4 +140,6 @@ class Dense:
                 child = int.from_bytes(block[at : at + 8], "little")
                 below = int.from_bytes(block[at + 8 : at + pointer], "little")
                 found += self._node(child, node, size, below, kind, 0)
+                if len(found) > _MOST_RECORDS:
+                    raise UnfamiliarError("a tree without end")
         return found

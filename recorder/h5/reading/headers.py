@@ -86,7 +86,7 @@ class Headers:
         width = 1 << (flags & 3)
         end = start + width + int.from_bytes(block[start : start + width], "little")
         block = block[: end + 4] if end + 4 <= len(block) else self.read(address, end + 4)
-        chunks = [(block, start + width, end)]
+        chunks, total = [(block, start + width, end)], 0
         for block, at, end in chunks:  # which grows
             if not sealed(block):
                 raise UnfamiliarError("a checksum")
@@ -101,7 +101,8 @@ class Headers:
                 elif kind == _CONTINUED:
                     place, length = struct.unpack_from("<QQ", block, start)
                     more = self.read(place, length)
-                    if len(chunks) > _MOST_CHUNKS or more[:4] != b"OCHK":
+                    total += length
+                    if total > _MOST or len(chunks) > _MOST_CHUNKS or more[:4] != b"OCHK":
                         raise UnfamiliarError("a header")
                     chunks.append((more, 4, length - 4))
                 start += size
