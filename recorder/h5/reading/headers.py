@@ -1,4 +1,4 @@
-"""Attributes and links of groups, read past HDF5: a tenth of the time where files are many and small.
+"""Attributes and links of groups, read past HDF5, which takes its time where files are many and small.
 
 HDF5 file format specification, version 3.0: superblock (II.A), object headers of version 2 (IV.A) and the
 global heap (III.E). Only what a recorder writes is known here, and every checksum is compared; all else is
@@ -20,7 +20,7 @@ from recorder.h5.reading.dense import Dense
 from recorder.h5.reading.pieces import UNDEFINED, UnfamiliarError, checksum, sealed
 
 _SUPERBLOCK, _SIGNATURE = 48, b"\x89HDF\r\n\x1a\n"
-_HEADER_GUESS, _HEAP_GUESS, _MOST = 1536, 4096, 1 << 24
+_HEADER_GUESS, _MOST = 1536, 1 << 24
 _LINK_INFO, _LINK, _ATTRIBUTE, _CONTINUED, _OLD_GROUP, _ATTRIBUTE_INFO = 2, 6, 12, 16, 17, 21
 _KNOWN = frozenset({_LINK_INFO, _LINK, _ATTRIBUTE, _OLD_GROUP, _ATTRIBUTE_INFO})
 _MESSAGE = struct.Struct("<BHB")
