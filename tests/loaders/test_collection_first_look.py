@@ -331,3 +331,25 @@ def test_a_collection_is_pickled_with_its_workers(many: Path) -> None:
     runs = ExperimentCollection(many, index=False, workers=1)
     again = pickle.loads(pickle.dumps(runs.filter(status="completed")))
     assert [run.name for run in again] == [run.name for run in runs if run["status"] == "completed"]
+
+
+def test_processes_are_as_many_as_there_are_cores_and_work_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Team:
+        def __init__(self, files: Any, facts: Any, count: int) -> None:
+            asked.append(count)
+            self.files = files
+
+        def outcomes(self) -> Iterator[Any]:
+            return iter([(file, {}) for file in self.files])
+
+    monkeypatch.setattr(reading, "_Team", Team)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 2, 3}, raising=False)
+    files = [Path(str(number)) for number in range(1000)]
+    for worth, workers in ((1e-12, None), (1e9, None), (1e-12, 1), (1e9, 5), (1e9, 99)):
+        monkeypatch.setattr(reading, "_WORTH", worth)
+        assert [file for file, _ in reading.read_rows(files, lambda _: {}, workers)] == files
+    assert asked == [3, 5, 16]
+    assert len(list(reading.read_rows(files[:20], lambda _: {}, None))) == 20
+    assert len(asked) == 3
