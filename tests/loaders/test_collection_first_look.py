@@ -337,7 +337,7 @@ def test_processes_are_as_many_as_there_are_cores_and_work_for(monkeypatch: pyte
     asked: list[int] = []
 
     class Team:
-        def __init__(self, files: Any, facts: Any, count: int) -> None:
+        def __init__(self, files: Any, _facts: Any, count: int) -> None:
             asked.append(count)
             self.files = files
 
