@@ -25,10 +25,11 @@ from recorder.format.layout import (
     UNVERIFIED,
     episode_path,
 )
-from recorder.h5.assembling import Assembly, page_of, settle
+from recorder.h5.assembling import Assembly, page_of, settle, soft_links
 from recorder.h5.lock import RecordingLock
 from recorder.h5.repair import needs_recovery
 from recorder.h5.verify import verify
+from recorder.h5.verify.walk import LINK
 
 Progress = Callable[[int, int], None]
 Pathlike = str | os.PathLike[str]
@@ -47,6 +48,9 @@ def pack(
     progress: Progress | None = None,
 ) -> Path:
     """Write a finished recording anew, without the room that is in no use; returns where it is.
+
+    Soft and external links are kept as they are and not followed, as ``h5repack`` does. Where a loader looks
+    for data, it refuses them, and so what stands there cannot be compared: that is an error.
 
     Parameters
     ----------
@@ -95,12 +99,13 @@ def split(
 ) -> Path:
     """Write some episodes of a finished recording into one of their own, under their ids.
 
-    Everything around the episodes goes with them; the root document ``split`` says where they came from.
+    Everything around the episodes goes with them, links as in :func:`pack`; the root document ``split`` says
+    where they came from.
 
     Raises
     ------
     InputError
-        No episodes, or one that is not there.
+        No episodes, or one that is not there; or a soft link leads to one that is left out.
     ReadError, FileExistsError
         As :func:`pack`.
     """
@@ -111,6 +116,7 @@ def split(
         missing = [number for number in wanted if number not in there]
         if missing or not wanted:
             raise InputError("episodes", "ids of episodes that are there", str(missing or "none"))
+        _require_led(loader, {_path_of(loader, number) for number in wanted})
         with Assembly(draft) as made:
             made.begin(loader.h5_file)
             _add(made, loader, wanted, progress)
@@ -132,7 +138,8 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
     Raises
     ------
     InputError
-        No recordings; or their networks differ.
+        No recordings; or their networks differ; or a soft link of the first leads to an episode, whose number
+        will be another.
     ReadError, FileExistsError
         As :func:`pack`.
     """
@@ -147,6 +154,7 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
         first = loaders[0]
         for other in loaders[1:]:
             _require_same_network(first, other)
+        _require_led(first, set())  # episodes get other numbers
         pairs = [(loader, episode_id) for loader in loaders for episode_id in loader.list_episodes()]
         numbers: list[dict[int, int]] = [{} for _ in loaders]
         for number, (loader, episode_id) in enumerate(pairs):
@@ -191,6 +199,14 @@ def _require_finished(loader: ExperimentLoader) -> None:
         raise ReadError(f"{loader.h5_path} is a file of the original system, whose layout is another")
     if loader._recording.living:
         raise ReadError(f"{loader.h5_path} is being written")
+
+
+def _require_led(loader: ExperimentLoader, episodes: set[str]) -> None:
+    """Make sure that every soft link which goes along leads to what it led to; episodes by their paths."""
+    for place, target in soft_links(loader.h5_file):
+        within = target.removeprefix("/").split("/")
+        if within[0] == EPISODES and len(within) > 1 and "/".join(within[:2]) not in episodes:
+            raise InputError(f"soft link {place}", "a link to what the result has", target)
 
 
 def _require_same_network(a: ExperimentLoader, b: ExperimentLoader) -> None:
@@ -258,7 +274,8 @@ def _check(draft: Path, sources: list[tuple[ExperimentLoader, dict[int, int]]]) 
 
 def _require_sound(draft: Path) -> None:
     for finding in verify(draft):
-        raise DamagedError(f"{draft}: {finding}")
+        if finding.message != LINK:  # those of the source are kept
+            raise DamagedError(f"{draft}: {finding}")
 
 
 @contextlib.contextmanager

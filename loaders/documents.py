@@ -20,6 +20,7 @@ from recorder.format.layout import (
     METADATA,
     NETWORK,
     NEURONS,
+    RANDOM_STATES,
     RESUMED,
     RUNTIME,
     SPLIT,
@@ -144,6 +145,16 @@ class FlightrecDocuments:
             point = child_group(group, name)
             if point is not None:
                 found[name] = stored_tree(point)
+        return found
+
+    def random_states(self) -> dict[str, Any]:
+        """By checkpoint: states of random generators that were saved with it, None where none were."""
+        points, states = child_group(self.file, CHECKPOINTS), child_group(self.file, RANDOM_STATES)
+        found = dict.fromkeys(names(points) if points is not None else ())
+        if states is not None:
+            with damage(RANDOM_STATES):
+                check_tree(states)
+                found = {name: get_document(states, name) for name in found}
         return found
 
     def summary(self, _name: str, group: Any) -> dict[str, Any]:

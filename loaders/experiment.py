@@ -220,6 +220,15 @@ class ExperimentLoader:
         """``{name_HHMMSS: {key: array}}``."""
         return self._documents().checkpoints()
 
+    @steady
+    def get_random_states(self) -> dict[str, Any]:
+        """``{name_HHMMSS: document}``: states of random generators by checkpoint; None where it has none.
+
+        A document has ``named``, a mapping by name with ``form`` and ``state``, and ``global``, states of the
+        generators of the libraries themselves. ``DataExporter.resume`` makes generators of them.
+        """
+        return self._documents().random_states()
+
     to_parquet = of_recording.to_parquet
     to_xarray = of_recording.to_xarray
     to_nwb = of_recording.to_nwb

@@ -42,9 +42,10 @@ def recordings(folder: Path) -> Iterator[Path]:
         if (folder / DATA_FILE).is_file():
             yield folder / DATA_FILE
             return
-        below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+        with os.scandir(folder) as entries:
+            below = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:  # another's, or gone
         return
-    for entry in below:
-        if not entry.name.startswith("."):
-            yield from recordings(entry)
+    for name in below:
+        if not name.startswith("."):
+            yield from recordings(folder / name)

@@ -148,6 +148,10 @@ class OriginalDocuments:
         points = {} if group is None else {name: child_group(group, name) for name in names(group)}
         return {name: stored_tree(point) for name, point in points.items() if point is not None}
 
+    def random_states(self) -> dict[str, Any]:
+        """None: the original keeps no states of random generators."""
+        return {}
+
     def summary(self, name: str, group: Any) -> dict[str, Any]:
         """What ``end_episode`` wrote apart; the episode's own attributes where it did not."""
         summaries = child_group(self.file, _SUMMARIES)

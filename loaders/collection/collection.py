@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import Any, Self, TypeVar, overload
 
 from loaders.collection.facts import COLUMNS, UNREADABLE, facts_of
 from loaders.collection.fan import arrays, map_episodes
-from loaders.collection.index import Index, index_path, stamp_of
+from loaders.collection.index import Index, index_path, kept, stamp_of
+from loaders.collection.reading import read_rows
 from loaders.collection.run import Run
 from loaders.episode import EpisodeData
 from loaders.find import recordings
@@ -34,9 +37,14 @@ class ExperimentCollection(Sequence[Run]):
     folder : path
     index : bool, default True
         Whether to use and write that cache.
+    workers : int, optional
+        Processes that read what is not in the cache. By default this one alone while that takes a second or
+        two, and as many as there are cores for it otherwise. What they read is the same.
 
     Raises
     ------
+    ValueError
+        Fewer than one worker.
     NotADirectoryError
         The folder is none, or is not there.
 
@@ -47,17 +55,25 @@ class ExperimentCollection(Sequence[Run]):
     >>> best["config.lr"], best.load().episodes  # doctest: +SKIP
     """
 
-    def __init__(self, folder: str | os.PathLike[str] = "experiments", *, index: bool = True) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] = "experiments",
+        *,
+        index: bool = True,
+        workers: int | None = None,
+    ) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise NotADirectoryError(f"{self.folder} is no folder")
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers: one at least, not {workers}")
+        self._workers = workers
         self._index = Index(index_path(self.folder) if index else None)
         self._runs: list[Run] | None = None
 
-    @classmethod
-    def _of(cls, folder: Path, index: Index, runs: Iterable[Run]) -> Self:
-        made = cls.__new__(cls)
-        made.folder, made._index, made._runs = folder, index, list(runs)
+    def _of(self, runs: Iterable[Run]) -> Self:
+        made = copy.copy(self)
+        made._runs = list(runs)
         return made
 
     @property
@@ -77,7 +93,7 @@ class ExperimentCollection(Sequence[Run]):
     def _read(self) -> list[Run]:
         from tqdm import tqdm
 
-        known, new = self._index.load(), {}
+        known = self._index.load()
         found: dict[str, tuple[Path, dict[str, Any] | None, str | None]] = {}
         for file in recordings(self.folder):
             name = self._name(file)
@@ -87,21 +103,27 @@ class ExperimentCollection(Sequence[Run]):
                 continue
             fits = name in known and stamp is not None and known[name][0] == stamp
             found[name] = file, known[name][1] if fits else None, stamp
-        unread = [name for name, (_, row, _) in found.items() if row is None]
-        for name in tqdm(
-            unread, "reading recordings", disable=None if len(unread) > _MANY else True, delay=1.0
+        unread = {file: name for name, (file, row, _) in found.items() if row is None}
+        with (
+            kept(self._index, known.keys() - found.keys()) as keep,
+            contextlib.closing(read_rows(list(unread), facts_of, self._workers)) as rows,
         ):
-            file, _, stamp = found[name]
-            try:
-                row = facts_of(file)
+            for file, row in tqdm(
+                rows,
+                "reading recordings",
+                len(unread),
+                disable=None if len(unread) > _MANY else True,
+                delay=1.0,
+            ):
+                name = unread[file]
+                stamp = found[name][2]
+                if row is None:
+                    del found[name]
+                    continue
                 # One that changed while it was read is read again the next time.
-                if stamp is not None and stamp_of(file) == stamp and row["status"] != UNREADABLE:
-                    new[name] = stamp, row
-            except FileNotFoundError:
-                del found[name]
-                continue
-            found[name] = file, row, stamp
-        self._index.save(new, known.keys() - found.keys())
+                if stamp is not None and row["status"] != UNREADABLE and _is_still(file, stamp):
+                    keep(name, stamp, row)
+                found[name] = file, row, stamp
         empty = dict.fromkeys(COLUMNS)
         return [Run(file, empty | (row or {}) | {"name": name}) for name, (file, row, _) in found.items()]
 
@@ -116,7 +138,7 @@ class ExperimentCollection(Sequence[Run]):
     def __getitem__(self, index: int | str | slice) -> Run | Self:
         """A recording by its place or its name; a slice is a collection."""
         if isinstance(index, slice):
-            return self._of(self.folder, self._index, self.runs[index])
+            return self._of(self.runs[index])
         if isinstance(index, str):
             for run in self.runs:
                 if run.name == index:
@@ -154,7 +176,7 @@ class ExperimentCollection(Sequence[Run]):
                     return False
             return condition is None or bool(condition(run))
 
-        return self._of(self.folder, self._index, filter(fits, self.runs))
+        return self._of(filter(fits, self.runs))
 
     def sort(self, column: str | Callable[[Run], Any], *, descending: bool = False) -> Self:
         """By a column, or what a callable makes of each; those without a value come last."""
@@ -169,7 +191,7 @@ class ExperimentCollection(Sequence[Run]):
         except TypeError:
             # Values of several types, as numbers beside "auto": each type by itself.
             given.sort(key=lambda run: (type(value(run)).__name__, repr(value(run))), reverse=descending)
-        return self._of(self.folder, self._index, [*given, *rest])
+        return self._of([*given, *rest])
 
     def compare(self, *names: str) -> dict[str, dict[str, Any]]:
         """Where configurations differ: for each key the value of every recording, None where it has none.
@@ -247,6 +269,13 @@ class ExperimentCollection(Sequence[Run]):
         if len(self) > _SHOWN:
             lines.append(f"… {len(self) - _SHOWN:,} more …")
         return "\n".join(lines)
+
+
+def _is_still(file: Path, stamp: str) -> bool:
+    try:
+        return stamp_of(file) == stamp
+    except FileNotFoundError:
+        return False
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
 
 VERSION = 2
 """Of the rows: those of another version are read anew."""
+_PAUSE = 5.0
+"""Seconds of reading after which what was read is kept: each time the disk is waited for."""
 _BESIDE = (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX)
 
 
@@ -32,10 +35,15 @@ def index_path(folder: Path) -> Path:
 
 def stamp_of(file: Path) -> str | None:
     """What changes when a recording does; None while it is being written, or waits for its repair."""
-    if any(os.path.lexists(f"{file}{suffix}") for suffix in _BESIDE):
+    if is_beside(file):
         return None
     state = file.stat()
     return f"{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
+
+
+def is_beside(file: Path) -> bool:
+    """Whether anything lies beside a file that is there while it is written, or until it is repaired."""
+    return any(os.path.lexists(f"{file}{suffix}") for suffix in _BESIDE)
 
 
 class Index:
@@ -94,3 +102,23 @@ class Index:
             yield table
         finally:
             table.close()
+
+
+@contextlib.contextmanager
+def kept(index: Index, gone: set[str]) -> Iterator[Callable[[str, str, dict[str, Any]], None]]:
+    """Told names, stamps and rows, which it keeps every few seconds, so that who is interrupted can go on."""
+    rows: dict[str, tuple[str, dict[str, Any]]] = {}
+    last = time.monotonic()
+
+    def keep(name: str, stamp: str, row: dict[str, Any]) -> None:
+        nonlocal last
+        rows[name] = stamp, row
+        if time.monotonic() - last >= _PAUSE:
+            index.save(rows, set())
+            rows.clear()
+            last = time.monotonic()
+
+    try:
+        yield keep
+    finally:
+        index.save(rows, gone)

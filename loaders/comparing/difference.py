@@ -27,7 +27,7 @@ class Difference:
     Attributes
     ----------
     part : str
-        ``data``, ``configuration``, ``metadata``, ``code`` or ``environment``.
+        ``data``, ``configuration``, ``metadata``, ``code``, ``environment`` or ``random``.
     where : str
         What of it, such as ``episode 3/neural_states/v`` or ``optimizer.lr``.
     a, b : object

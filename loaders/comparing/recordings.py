@@ -9,6 +9,7 @@ from typing import Any
 
 from loaders.comparing.difference import ABSENT, Difference, same, unequal
 from loaders.comparing.episodes import unequal_episodes
+from loaders.comparing.generators import unequal_generators
 from loaders.experiment import ExperimentLoader
 
 _TIME = re.compile(r"_(\d{6})(?:_(\d+))?$")
@@ -25,7 +26,7 @@ _OF_A_RUN = frozenset(
     }
 )
 """What no two runs have in common."""
-PARTS = ("configuration", "metadata", "code", "environment", "data")
+PARTS = ("configuration", "metadata", "code", "environment", "data", "random")
 
 
 def differences(
@@ -40,7 +41,8 @@ def differences(
     ----------
     a, b : ExperimentLoader
     parts : tuple of str
-        Out of ``configuration``, ``metadata``, ``code``, ``environment`` and ``data``.
+        Out of ``configuration``, ``metadata``, ``code``, ``environment``, ``data`` and ``random``: states of
+        random generators that were saved with checkpoints.
 
     Raises
     ------
@@ -116,14 +118,19 @@ def _data(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
         else:
             there = ["there" if number in side else ABSENT for side in (one, other)]
             yield Difference("data", f"episode {number}", *there)
-    points = [_by_name(side) for side in (a, b)]
+    points = [_timeless(side.get_all_checkpoints()) for side in (a, b)]
     yield from unequal("data", "checkpoints", *points)
 
 
-def _by_name(loader: ExperimentLoader) -> dict[str, Any]:
-    """Checkpoints without the time in their names, by name and number, in the order of their times."""
+def _random(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
+    one, other = (_timeless(side.get_random_states()) for side in (a, b))
+    for name in dict.fromkeys([*one, *other]):
+        yield from unequal_generators(f"checkpoints.{name}", one.get(name), other.get(name))
+
+
+def _timeless(points: dict[str, Any]) -> dict[str, Any]:
+    """What checkpoints have, by name without its time and number, in the order of their times."""
     found: dict[str, Any] = {}
-    points = loader.get_all_checkpoints()
     for name in sorted(points, key=_order):
         stem, number, values = _TIME.sub("", name), 1, points[name]
         while f"{stem} {number}" in found:
@@ -148,4 +155,5 @@ _FINDERS = {
     "code": _code,
     "environment": _environment,
     "data": _data,
+    "random": _random,
 }

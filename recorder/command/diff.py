@@ -14,15 +14,16 @@ import click
     "--only",
     "parts",
     multiple=True,
-    type=click.Choice(["configuration", "metadata", "code", "environment", "data"]),
+    type=click.Choice(["configuration", "metadata", "code", "environment", "data", "random"]),
     help="Compare only this part; may be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it.")
 def command(first: Path, second: Path, parts: tuple[str, ...], quiet: bool) -> None:
-    """Show what differs between two recordings: data, configuration, code and environment.
+    """Show what differs between two recordings: data, configuration, code, environment, random generators.
 
     Data are compared exactly: dtypes, shapes, timesteps and values. Times of day, process ids and folders
-    are left out. Each line is part: what: the first | the second.
+    are left out. Of random generators those are named that were saved with a checkpoint and are in another
+    state. Each line is part: what: the first | the second.
 
     \b
     Examples:

@@ -27,6 +27,9 @@ _TITLES = {"size_bytes": "size", "modified": "age"}
 @click.option("--descending", is_flag=True, help="The greatest first.")
 @click.option("--column", "more", metavar="COLUMN", multiple=True, help="Show this one too, like config.lr.")
 @click.option("--all-columns", is_flag=True, help="List the names of columns instead.")
+@click.option(
+    "-j", "--workers", type=click.IntRange(1), help="Processes that read; by default as many as are of use."
+)
 def command(
     folder: Path,
     wanted: tuple[str, ...],
@@ -34,6 +37,7 @@ def command(
     descending: bool,
     more: tuple[str, ...],
     all_columns: bool,
+    workers: int | None,
 ) -> None:
     """List the recordings below a folder (default: here), oldest first.
 
@@ -48,7 +52,7 @@ def command(
     """
     from loaders.collection import ExperimentCollection
 
-    runs = ExperimentCollection(folder)
+    runs = ExperimentCollection(folder, workers=workers)
     for text in wanted:
         name, equals, value = text.partition("=")
         if not equals:

@@ -16,6 +16,7 @@ def command(paths: tuple[Path, ...], output: Path) -> None:
     """Write the episodes of several finished recordings into one, numbered anew in the order given.
 
     Configuration, metadata, code and network are those of the first; those of the others are kept beside.
+    Links of the first stay links; a soft one to an episode, whose number will be another, is an error.
 
     \b
     Examples:

@@ -23,6 +23,9 @@ def command(
 
     The result is verified and compared with the recording, value by value, before it is put in place.
 
+    Soft and external links stay links, as with h5repack: what they lead to is not looked at. A link
+    among the data of an episode, where no recording has one, is an error.
+
     \b
     Examples:
       flightrec pack experiments/run_20260101_120000

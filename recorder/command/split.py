@@ -14,6 +14,8 @@ import click
 def command(path: Path, output: Path, episodes: str) -> None:
     """Write some episodes of a finished recording into one of their own, under their ids.
 
+    Soft and external links stay links; a soft one to an episode that is left out is an error.
+
     \b
     Examples:
       flightrec split experiments/run_20260101_120000 --episodes 0-9,12 -o experiments/first

@@ -6,16 +6,18 @@ The file is written beside its name and is of format 1.10; nothing of what its s
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5o
+from h5py import h5l, h5o
 
 from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
+from recorder.h5 import make
 from recorder.h5.keywords import filter_keywords
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
@@ -78,7 +80,10 @@ class Assembly:
         """Root attributes, and all groups but those of episodes and checkpoints, which are empty."""
         put_attributes(source, self.file)
         for name, address in links(source):
-            if name in _OURS or address is None:
+            if address is None:
+                self._link(source, name, self.file, name)
+                continue
+            if name in _OURS:
                 continue
             if is_scale(source, name):
                 # Scales refer to objects of their file, and are made anew.
@@ -87,6 +92,9 @@ class Assembly:
             self._copy(source, name, self.file, name)
         for name in (EPISODES, CHECKPOINTS):
             put_attributes(source[name], self.file.create_group(name))
+            for inner, address in links(source[name]):
+                if address is None:
+                    self._link(source[name], inner, self.file[name], inner)
         compression, level = self._chosen
         if compression != "keep":
             self.file.attrs["compression"] = compression or "none"
@@ -105,9 +113,11 @@ class Assembly:
     def checkpoints(self, source: h5py.File) -> None:
         """All checkpoints with the states of random generators that go with them; names stay unique."""
         points, states = source.get(CHECKPOINTS), source.get(RANDOM_STATES)
-        for name, _ in links(points) if points is not None else ():
-            new, number = name, 1
-            while new in self.file[CHECKPOINTS]:
+        for name, address in links(points) if points is not None else ():
+            if address is None:
+                continue
+            new, number, target = name, 1, self.file[CHECKPOINTS]
+            while target.id.links.exists(new.encode()):
                 number += 1
                 new = f"{name}_{number}"
             self._copy(points, name, self.file[CHECKPOINTS], new)
@@ -142,11 +152,16 @@ class Assembly:
         with damage(f"{parent.name}/{name}"):
             self._rewrite(open_child(parent, name.encode(), name), target, new)
 
+    def _link(self, parent: Any, name: str, target: h5py.Group, new: str) -> None:
+        make.copy_link(parent.id, name.encode(), target.id, new.encode())
+
     def _rewrite(self, item: Any, target: h5py.Group, name: str) -> None:
         if isinstance(item, h5py.Group):
             made = target.create_group(name)
             for child, address in links(item):
-                if address is not None:
+                if address is None:
+                    self._link(item, child, made, child)
+                else:
                     self._rewrite(open_child(item, child.encode(), child), made, child)
         elif item.chunks is None:
             h5o.copy(item.parent.id, item.name.rpartition("/")[2].encode(), target.id, name.encode())
@@ -167,6 +182,31 @@ class Assembly:
             stop = min(start + rows, item.shape[0])
             made[start:stop] = read_rows(item, start, stop)
         return made
+
+
+def soft_links(file: h5py.File) -> Iterator[tuple[str, str]]:
+    """Soft links that stand outside episodes, and the paths that they lead to; they are not followed.
+
+    Raises
+    ------
+    DamagedError
+        A group that cannot be listed.
+    """
+    waiting, seen = [("", file)], set()
+    while waiting:
+        path, group = waiting.pop()
+        for name, address in links(group):
+            place = f"{path}/{name}"
+            if address is None:
+                if group.id.links.get_info(name.encode()).type == h5l.TYPE_SOFT:
+                    target = group.id.links.get_val(name.encode()).decode("utf-8", "surrogateescape")
+                    yield place, posixpath.normpath(posixpath.join(path or "/", target))
+            elif path != f"/{EPISODES}" and address not in seen:
+                seen.add(address)
+                with damage(place):
+                    item = open_child(group, name.encode(), place)
+                if isinstance(item, h5py.Group):
+                    waiting.append((place, item))
 
 
 def put_attributes(source: Any, target: Any) -> None:

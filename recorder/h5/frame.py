@@ -157,7 +157,7 @@ def _dataset(form: DatasetForm) -> _Pieces:
     rest, rank = form.row, 1 + len(form.row)
     others = struct.pack(f"<{len(rest)}Q", *rest)
     pieces = _message(_DATASPACE, [bytes([2, rank, 1, 1]), _Open("Q"), others, _Open("Q"), others])
-    pieces += _message(_DATATYPE, [_type_message(form.dtype)], _CONSTANT)
+    pieces += _message(_DATATYPE, [type_message(form.dtype)], _CONSTANT)
     # Space comes with the chunk, and nothing is filled in.
     pieces += _message(_FILL, [b"\x03\x07"], _CONSTANT)
     width, size = form.width, form.dtype.itemsize
@@ -184,7 +184,7 @@ def _attributes(attributes: Attributes) -> _Pieces:
 
 @lru_cache(maxsize=256)
 def _attribute(key: str, kind: Any) -> _Pieces:
-    name, described = key.encode() + b"\0", _type_message(kind)
+    name, described = key.encode() + b"\0", type_message(kind)
     head = struct.pack("<BBHHHB", 3, 0, len(name), len(described), len(_SCALAR), 0)
     value = [_Open(code) for code in "IQI"] if kind is str else [_Open(f"{kind.itemsize}s")]
     return _message(_ATTRIBUTE, [head + name + described + _SCALAR, *value])
@@ -226,11 +226,11 @@ def _merged(pieces: Iterable[Any]) -> Iterator[Any]:
 
 
 @lru_cache(maxsize=128)
-def _type_message(kind: Any) -> bytes:
+def type_message(kind: Any) -> bytes:
     """HDF5's own description of a type, from a file in memory that has nothing but it."""
     if kind is not str and kind.kind == "S" and kind.itemsize > 1 and not kind.metadata:
         # Documents, nearly each of another length, which is the last thing that is said of them.
-        return _type_message(np.dtype("S1"))[:-4] + struct.pack("<I", kind.itemsize)
+        return type_message(np.dtype("S1"))[:-4] + struct.pack("<I", kind.itemsize)
     described = make.text_type() if kind is str else make.type_of(kind)
     file = in_memory()
     try:

@@ -13,8 +13,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5p, h5s, h5t
+from h5py import h5a, h5d, h5g, h5l, h5p, h5s, h5t
 from numpy.typing import NDArray
+
+from recorder.errors import DamagedError
 
 IN_HEADER = 64
 """Attributes that stand in a group's header; beyond HDF5's own 8 they cost a heap and an index."""
@@ -209,3 +211,20 @@ def _chunk_plist(deflate: int | None, shape: tuple[int, ...]) -> Any:
         plist.set_shuffle()
         plist.set_deflate(deflate)
     return plist
+
+
+def copy_link(source: Any, name: bytes, target: Any, new: bytes) -> None:
+    """Make a soft or external link that is as another one, wherever that leads: it is not followed.
+
+    Raises
+    ------
+    DamagedError
+        A link of another kind.
+    """
+    kind, value = source.links.get_info(name).type, source.links.get_val(name)
+    if kind == h5l.TYPE_SOFT:
+        target.links.create_soft(new, value, lcpl=unicode())
+    elif kind == h5l.TYPE_EXTERNAL:
+        target.links.create_external(new, *value, lcpl=unicode())
+    else:
+        raise DamagedError(f"{new.decode(errors='replace')}: a link of a kind that is not known")

@@ -196,3 +196,70 @@ def test_the_commands(path: Path, tmp_path: Path) -> None:
     )
     with ExperimentLoader(tmp_path / "m.h5") as loader:
         assert loader.list_episodes() == [0, 1, 2, 3, 4]
+
+
+_LINKS: dict[str, Any] = {
+    "latest": h5py.SoftLink("/episodes/episode_0003"),
+    "episodes/best": h5py.SoftLink("episode_0003"),
+    "of_mine/ä/config": h5py.SoftLink("/config"),
+    "nowhere": h5py.SoftLink("/nowhere/at/all"),
+    "elsewhere": h5py.ExternalLink("other.h5", "/a"),
+}
+
+
+def _linked(folder: Path, links: dict[str, Any]) -> Path:
+    path = record(folder, "linked", [0, 3])
+    with h5py.File(path, "r+") as file:
+        for place, link in links.items():
+            file[place] = link
+    return path
+
+
+def _links(path: Path) -> dict[str, tuple[str, ...]]:
+    with h5py.File(path) as file:
+        found = {place: file.get(place, getlink=True) for place in _LINKS if _is(file, place)}
+    return {place: tuple(vars(link).values()) for place, link in found.items()}
+
+
+def _is(file: Any, place: str) -> bool:
+    try:
+        return isinstance(file.get(place, getlink=True), h5py.SoftLink | h5py.ExternalLink)
+    except KeyError:
+        return False
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}])
+def test_links_stay_links(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = _linked(tmp_path, _LINKS)
+    packed = assembling.pack(path, tmp_path / "packed.h5", **options)
+    assert _links(packed) == _links(path)
+    assert len(_links(packed)) == len(_LINKS)
+    with h5py.File(packed) as file:
+        assert file["latest"] == file["episodes/episode_0003"] == file["episodes/best"]
+    same(path, packed)
+    assert _links(assembling.split(path, [3], tmp_path / "part.h5")) == _links(path)
+
+
+def test_links_that_would_lead_to_something_else_are_refused(tmp_path: Path) -> None:
+    path = _linked(tmp_path, _LINKS)
+    with pytest.raises(InputError, match=r"soft link /.*: expected a link to what the result has"):
+        assembling.split(path, [0], tmp_path / "part.h5")
+    with pytest.raises(InputError, match="/episodes/episode_0003"):
+        assembling.merge([path, path], tmp_path / "both.h5")
+    assert not list(tmp_path.glob("*.h5*"))
+    others = {place: link for place, link in _LINKS.items() if "episode" not in str(vars(link))}
+    other = _linked(tmp_path / "others", others)
+    assert _links(assembling.merge([other, path], tmp_path / "both.h5")) == _links(other)
+
+
+def test_a_link_among_the_data_is_an_error(tmp_path: Path) -> None:
+    link = {"episodes/episode_0003/behavior/alias": h5py.SoftLink("/config")}
+    path = _linked(tmp_path, link)
+    with pytest.raises(DamagedError, match="behavior/alias: a link to another place"):
+        assembling.pack(path, tmp_path / "packed.h5")
+    assert not list(tmp_path.glob("*.h5*"))
+
+
+def test_help_says_what_becomes_of_links() -> None:
+    for name in ("pack", "split", "merge"):
+        assert "stay links" in CliRunner().invoke(cli, [name, "--help"]).output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,58 @@ def test_the_command(first: Path, tmp_path: Path) -> None:
     assert diff(first, other, "--only", "configuration").exit_code == 0
     quiet = diff(first, other, "--quiet")
     assert (quiet.exit_code, quiet.output) == (1, "")
+
+
+def _with_states(folder: Path, name: str, points: list[dict[str, Any] | None]) -> Path:
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    with DataExporter(name, folder) as exporter:
+        for generators in points:
+            exporter.save_checkpoint("point", {"w": np.arange(4)}, generators=generators)
+    return Path(exporter.h5_path)
+
+
+def test_random_generators_in_another_state_are_named_by_checkpoint(tmp_path: Path) -> None:
+    def generators(seed: int = 1, drawn: int = 0) -> dict[str, Any]:
+        moved = np.random.default_rng(2)
+        moved.random(drawn)
+        return {
+            "net": np.random.default_rng(seed),
+            "env": moved,
+            "old": np.random.RandomState(3),
+            "py": random.Random(4),
+        }
+
+    first = _with_states(tmp_path, "first", [generators(), generators(), None])
+    again = _with_states(tmp_path, "first", [generators(), generators(), None])
+    assert not [one for one in compared(first, again) if one.startswith(("random", "data"))]
+    mixed = {**generators(drawn=1), "net": np.random.Generator(np.random.MT19937(1))}
+    del mixed["py"]
+    other = _with_states(tmp_path, "first", [generators(seed=2), mixed, generators()])
+    assert [one for one in compared(first, other) if one.startswith(("random", "data"))] == [
+        "random: checkpoints.point 1.net: 'its state' | 'another'",
+        "random: checkpoints.point 2.net: 'numpy PCG64' | 'numpy MT19937'",
+        "random: checkpoints.point 2.env: 'its state' | 'another'",
+        "random: checkpoints.point 2.py: 'python' | absent",
+        "random: checkpoints.point 3: absent | 'states'",
+    ]
+
+
+def test_global_generators_are_compared_and_called_so(tmp_path: Path) -> None:
+    first = _with_states(tmp_path, "first", [{}])
+    with DataExporter("first", tmp_path) as exporter:
+        random.seed(1)
+        np.random.seed(2)  # noqa: NPY002
+        exporter.save_checkpoint("point", {"w": np.arange(4)}, generators={})
+    found = [one for one in compared(first, Path(exporter.h5_path)) if one.startswith("random")]
+    assert found == [
+        "random: checkpoints.point 1, global numpy: 'its state' | 'another'"
+        "  (the library's own, for draws without a generator)"
+    ]
+    result = CliRunner().invoke(cli, ["diff", str(first), str(exporter.h5_path), "--only", "random"])
+    assert (result.exit_code, result.output.splitlines()) == (1, found)
+
+
+def compared(a: Path, b: Path) -> list[str]:
+    with ExperimentLoader(a) as one, ExperimentLoader(b) as other:
+        return [str(difference) for difference in differences(one, other)]

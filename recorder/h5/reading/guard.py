@@ -43,7 +43,9 @@ BROKEN: tuple[type[Exception], ...] = (
 _MAX_DEPTH = 64
 _OF_SCALES = (b"DIMENSION_LIST", b"REFERENCE_LIST")
 
-_TEXT = h5py.string_dtype()
+_TEXT: np.dtype[Any] = h5py.string_dtype()
+_BOOL: np.dtype[Any] = np.dtype(bool)
+_BOOL_STORED = h5py.h5t.py_create(_BOOL, logical=True)
 
 
 class damage:  # noqa: N801 - used as a verb
@@ -221,23 +223,29 @@ def check_attribute(item: Any, name: str) -> None:
 
 
 def _attribute(item: Any, raw: bytes) -> Any:
-    """Of numbers and text without dimensions, which most are, h5py makes several times the work."""
-    attribute = h5py.h5a.open(item.id, raw)
-    kind = attribute.get_type()
-    code = kind.get_class()
-    number = code in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
-    # Without dimensions there is one value, or none at all.
-    if (
-        (number or (code == h5py.h5t.STRING and kind.is_variable_str()))
-        and attribute.shape == ()
-        and attribute.get_storage_size()
-    ):
-        value = np.zeros((), number_type(kind)[0] if number else _TEXT)
-        attribute.read(value, kind if number else None)
+    """Of single numbers and texts, which most are, h5py makes several times the work."""
+    stored = h5py.h5a.open(item.id, raw)
+    kind = stored.get_type()
+    form = _form(kind)
+    if form is not None and stored.shape == () and stored.get_storage_size():
+        value = np.zeros((), form)
+        stored.read(value, None if form is _TEXT else kind)
         return plain(value[()])
     name = raw.decode("utf-8", "surrogateescape")
     check_attribute(item, name)
     return plain(item.attrs[name])
+
+
+def _form(kind: Any) -> np.dtype[Any] | None:
+    """NumPy's type for a number, a bool or a text as recordings have them; None for all else."""
+    code = kind.get_class()
+    if code in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
+        return number_type(kind)[0]
+    if code == h5py.h5t.STRING:
+        if kind.is_variable_str():
+            return _TEXT
+        return np.dtype(f"S{kind.get_size()}") if kind.get_strpad() == h5py.h5t.STR_NULLPAD else None
+    return _BOOL if code == h5py.h5t.ENUM and kind.equal(_BOOL_STORED) else None
 
 
 def plain(value: Any) -> Any:

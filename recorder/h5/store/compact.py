@@ -15,9 +15,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5g, h5l, h5o
+from h5py import h5a, h5g, h5o
 
-from recorder.errors import DamagedError, HDF5StorageError
+from recorder.errors import HDF5StorageError
 from recorder.format.layout import JOURNAL_SUFFIX
 from recorder.format.storage import INDEX, KINDS, SKELETON
 from recorder.h5 import journal, make
@@ -209,14 +209,7 @@ class _Copy:
     def _link(self, source: Any, raw: bytes, place: bytes) -> None:
         if self._there(place):
             return
-        kind = source.links.get_info(raw).type
-        value = source.links.get_val(raw)
-        if kind == h5l.TYPE_SOFT:
-            self._file.links.create_soft(place, value)
-        elif kind == h5l.TYPE_EXTERNAL:
-            self._file.links.create_external(place, *value)
-        else:
-            raise DamagedError(f"{place.decode()}: a link of a kind that is not known")
+        make.copy_link(source, raw, self._file, place)
 
     def _attributes(self, source: Any, place: bytes) -> None:
         target = h5o.open(self._file, place)

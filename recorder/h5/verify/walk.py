@@ -14,6 +14,8 @@ from recorder.h5.verify.finding import Finding
 
 _ERRORS: tuple[type[Exception], ...] = (*BROKEN, DamagedError)
 _MAX_DEPTH = 64
+LINK = "is a link, and a recording has none; it was not followed"
+"""What a finding says of a soft or external link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def walk(
         yield Finding(f"{path[:200]} …", f"nested more than {_MAX_DEPTH} levels; it was not followed")
         return
     if address is None:
-        yield Finding(path, "is a link, and a recording has none; it was not followed")
+        yield Finding(path, LINK)
         return
     if address in seen:
         yield Finding(path[:200], "stands in two places, as nothing in a recording does")
