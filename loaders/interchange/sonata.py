@@ -31,6 +31,7 @@ def to_sonata(
     population: str,
     reports: Sequence[str] | None,
     units: Mapping[str, str] | None,
+    as_float32: bool,
 ) -> Path:
     """See :meth:`loaders.EpisodeData.to_sonata`."""
     # In milliseconds, as SONATA's tools expect.
@@ -38,7 +39,7 @@ def to_sonata(
     if not population or "/" in population or population == "." or "\0" in population:
         raise InvalidNameError("population", "the name of a group", repr(population))
     wanted = [name for name in names if name.startswith(f"{NEURAL}/")] if reports is None else list(reports)
-    found = {name: _report(episode, name) for name in wanted}
+    found = {name: _report(episode, name, as_float32) for name in wanted}
     if not found and SPIKES not in names:
         raise ExportError(f"{episode!r} has neither spikes nor neural states for SONATA")
     if SPIKES in names:
@@ -54,15 +55,15 @@ def to_sonata(
                 part / f"{name.partition('/')[2]}_report.h5",
                 population,
                 column.shape[1],
-                column.dtype,
-                _pieces(watched(column)),
+                column.dtype if _is_float32(column) else np.dtype(np.float32),
+                _pieces(name, watched(column)),
                 time=(clock.first * step, (clock.first + clock.step * len(column)) * step, clock.step * step),
                 units=known.get(name, "unknown"),
             )
     return target
 
 
-def _report(episode: EpisodeData, name: str) -> tuple[Clock, Column]:
+def _report(episode: EpisodeData, name: str, as_float32: bool) -> tuple[Clock, Column]:
     """The even clock and the column of a stream that a report can hold."""
     if name not in episode.streams:
         raise KeyError(f"{episode!r} has no stream {name!r}; it has {', '.join(episode.streams) or 'none'}")
@@ -75,8 +76,10 @@ def _report(episode: EpisodeData, name: str) -> tuple[Clock, Column]:
         reason = f"its rows are {column.shape[1:]}, not a value a neuron"
     elif clock.uneven is not None or not len(clock):
         reason = "its timesteps are not even"
+    elif not as_float32 and not _is_float32(column):
+        reason = f"it is {column.dtype}, and libsonata reads float32 alone; as_float32=True rounds to that"
     if reason:
-        raise ExportError(f"{name} of {episode!r} is no report of SONATA: {reason}; give reports without it")
+        raise ExportError(f"{name} of {episode!r} is no report of SONATA: {reason}; or give reports without")
     return clock, column
 
 
@@ -86,6 +89,18 @@ def _check_ungraded(episode: EpisodeData) -> None:
         raise ExportError(f"spikes of {episode!r} have values, and SONATA's have none")
 
 
-def _pieces(column: Column) -> Iterator[NDArray[Any]]:
+def _is_float32(column: Column) -> bool:
+    return column.dtype.kind == "f" and column.dtype.itemsize == 4
+
+
+def _pieces(name: str, column: Column) -> Iterator[NDArray[Any]]:
     for first, last in spans(len(column), column.row_bytes):
-        yield np.asarray(column.read(first, last))
+        values = np.asarray(column.read(first, last))
+        if _is_float32(column):
+            yield values
+            continue
+        with np.errstate(over="ignore"):
+            rounded = values.astype(np.float32)
+        if np.isinf(rounded).sum() != np.isinf(values).sum():
+            raise ExportError(f"{name} has values beyond what float32 holds")
+        yield rounded

@@ -58,6 +58,29 @@ def test_reports_come_back_equal(
         assert file.attrs["magic"] == 0x0A7A
 
 
+def test_reports_of_other_numbers_are_rounded_on_request_alone(tmp_path: Path) -> None:
+    with DataExporter("doubles", output_base_dir=str(tmp_path), neural_sampling_rate=1) as out:
+        out.start_episode()
+        for step in range(4):
+            state = {"d": np.arange(3) / 3 + step, "n": np.arange(3) + step, "far": np.full(3, 1e300)}
+            out.log(timestep=step, neural_state=state)
+        out.end_episode()
+    with ExperimentLoader(out.output_dir) as loader:
+        episode = loader.get_episode(0)
+        for name in ("neural_states/d", "neural_states/n"):
+            with pytest.raises(ExportError, match=f"{name} .* as_float32=True"):
+                episode.to_sonata(tmp_path / "out", dt=DT, reports=[name])
+        with pytest.raises(ExportError, match="beyond what float32 holds"):
+            episode.to_sonata(tmp_path / "out", dt=DT, as_float32=True)
+        assert not (tmp_path / "out").exists()
+        folder = episode.to_sonata(
+            tmp_path / "out", dt=DT, reports=["neural_states/d", "neural_states/n"], as_float32=True
+        )
+        for key in ("d", "n"):
+            found = libsonata.ElementReportReader(folder / f"{key}_report.h5")["default"].get()
+            assert_array_equal(found.data, episode.stream(f"neural_states/{key}").read().astype(np.float32))
+
+
 def test_what_sonata_cannot_hold_is_refused(experiment: ExperimentLoader, tmp_path: Path) -> None:
     episode = experiment.get_episode(0)
     with pytest.raises(OptionError, match="give dt"):
