@@ -13,7 +13,7 @@ from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, columns, tables
 from loaders.interchange.extra import library
 from loaders.interchange.facts import check_known, check_units, neuron_columns, plain
-from loaders.interchange.seconds import Seconds, seconds
+from loaders.interchange.seconds import Seconds, seconds, times
 from recorder.errors import ExportError
 from recorder.format.document import dumps
 from recorder.format.layout import (
@@ -155,7 +155,7 @@ class _Nodes:
         found = {dim: self.xarray.Variable((dim,), values, {"long_name": "timestep"})}
         if self.dt is not None:
             attributes = {"units": "s", "long_name": "time"}
-            found[f"{prefix}time"] = self.xarray.Variable((dim,), values * self.dt, attributes)
+            found[f"{prefix}time"] = self.xarray.Variable((dim,), times(values, self.dt), attributes)
         return found
 
     def variable(self, name: str, key: str, column: Column, rows: int, clock: str) -> Any:

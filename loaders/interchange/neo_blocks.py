@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loaders.interchange.columns import columns, tables
+from loaders.interchange.columns import tables
 from loaders.interchange.extra import library
 from loaders.interchange.facts import check_known, check_units, neuron_columns, plain
 from loaders.interchange.joined import in_line
-from loaders.interchange.seconds import Seconds, seconds
+from loaders.interchange.seconds import Seconds, seconds, times
 from loaders.interchange.trains import Trains
 from recorder.errors import OptionError
 from recorder.format.clock import Clock
@@ -68,7 +68,8 @@ class _Segment:
             index=self.episode.episode_id,
             **plain(self.episode.get_metadata()),
         )
-        for name in tables(self.episode):
+        (self.placed,) = in_line([self.episode])
+        for name in self.placed.tables:
             if name == SPIKES:
                 self.segment.spiketrains.extend(self.trains())
             elif name == EVENTS:
@@ -80,10 +81,10 @@ class _Segment:
         return self.segment
 
     def times(self, steps: Any) -> Any:
-        return self.pq.Quantity(np.asarray(steps) * self.dt, "s")
+        return self.pq.Quantity(times(np.asarray(steps), self.dt), "s")
 
     def signal(self, name: str) -> None:
-        found = {key: column.read(0, len(column)) for key, column in columns(self.episode, name).items()}
+        found = {key: column.read(0, len(column)) for key, column in self.placed.tables[name].items()}
         steps = found.pop(TIMESTEPS)
         ((key, values),) = found.items()
         clock = Clock.even(steps)
@@ -113,8 +114,7 @@ class _Segment:
             raise OptionError(f"units: quantities knows no {unit!r} for {name}") from error
 
     def trains(self) -> list[Any]:
-        (placed,) = in_line([self.episode])
-        trains = Trains([placed])
+        trains = Trains([self.placed])
         known = {key: column.tolist() for key, column in neuron_columns(self.episode).items()}
         made = []
         for neuron in range(trains.n_neurons):
@@ -124,8 +124,8 @@ class _Segment:
             made.append(
                 self.neo.SpikeTrain(
                     self.times(trains.timesteps[own]),
-                    t_start=self.times(placed.start),
-                    t_stop=self.times(placed.stop),
+                    t_start=self.times(self.placed.start),
+                    t_stop=self.times(self.placed.stop),
                     name=f"neuron {neuron}",
                     array_annotations=graded,
                     **{"neuron": neuron, **about},

@@ -17,7 +17,7 @@ from loaders.interchange.extra import library
 from loaders.interchange.facts import check_known, neuron_columns
 from loaders.interchange.joined import Placed, alike, in_line, joined
 from loaders.interchange.progress import Watched
-from loaders.interchange.seconds import Seconds, seconds
+from loaders.interchange.seconds import Seconds, seconds, times
 from loaders.interchange.trains import Trains
 from recorder.errors import ExportError, OptionError
 from recorder.format.document import dumps
@@ -47,7 +47,7 @@ def to_nwb(
     step = seconds(dt, recording)
     chosen = recording.list_episodes() if episodes is None else list(episodes)
     placed = in_line([recording.get_episode(number) for number in chosen], only)
-    names = list(dict.fromkeys(name for part in placed for name in part.names))
+    names = list(dict.fromkeys(name for part in placed for name in part.tables))
     check_known(recording, units, names)
     target = Path(path)
     with aside(target) as part, Watched("NWB") as watched:
@@ -108,12 +108,12 @@ class _Content:
     def times(self, steps: Column) -> Any:
         from loaders.interchange.streamed import rows
 
-        return rows(steps, np.float64, lambda values: values * self.dt)
+        return rows(steps, np.float64, lambda values: times(values, self.dt))
 
     def series(self, name: str) -> Any:
         from loaders.interchange.streamed import rows
 
-        found = joined([part for part in self.placed if name in part.names], name)
+        found = joined([part for part in self.placed if name in part.tables], name)
         steps = found.pop(TIMESTEPS)
         ((key, column),) = found.items()
         if "/" in key or ":" in key:
@@ -233,12 +233,13 @@ def _trials(file: Any, recording: ExperimentLoader, placed: Sequence[Placed], dt
     file.add_trial_column("success", "what the program said of it, or unknown")
     file.add_trial_column("summary", "what the program gave at its end: a document of flightrec's format")
     for part in placed:
+        start, stop = times(np.array([part.start, part.stop]), dt).tolist()
         row = recording.get_episode_summary(part.episode.episode_id)
         facts = part.episode.get_metadata()
         success = facts.get("success")
         file.add_trial(
-            start_time=part.start * dt,
-            stop_time=part.stop * dt,
+            start_time=start,
+            stop_time=stop,
             episode_id=part.episode.episode_id,
             shift=part.shift,
             status=str(facts.get("status")),

@@ -14,7 +14,7 @@ from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, blocks, columns, rising, spans, tables
 from loaders.interchange.facts import check_units
 from loaders.interchange.progress import Watched
-from loaders.interchange.seconds import Seconds, seconds
+from loaders.interchange.seconds import Seconds, seconds, times
 from recorder.errors import ExportError, InvalidNameError
 from recorder.format.clock import Clock
 from recorder.format.layout import NEURAL, SPIKES, TIMESTEPS
@@ -42,14 +42,17 @@ def to_sonata(
     found = {name: _report(episode, name, as_float32) for name in wanted}
     if not found and SPIKES not in names:
         raise ExportError(f"{episode!r} has neither spikes nor neural states for SONATA")
+    fired = None
     if SPIKES in names:
         _check_ungraded(episode)
+        fired = columns(episode, SPIKES)[TIMESTEPS]
     known = check_units(episode, units)
     target = Path(folder)
     with aside(target, folder=True) as part, Watched("SONATA") as watched:
-        if SPIKES in names:
-            spikes = ((b[TIMESTEPS] * step, b["neuron_ids"]) for b in blocks(episode, SPIKES))
-            write_spikes(part / "spikes.h5", population, spikes, by_time=rising(episode, SPIKES))
+        if fired is not None:
+            parts = blocks(episode, SPIKES, len(fired))
+            spikes = ((times(b[TIMESTEPS], step), b["neuron_ids"]) for b in parts)
+            write_spikes(part / "spikes.h5", population, spikes, by_time=rising(fired))
         for name, (clock, column) in found.items():
             write_report(
                 part / f"{name.partition('/')[2]}_report.h5",
