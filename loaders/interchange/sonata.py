@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loaders.interchange.aside import aside
-from loaders.interchange.columns import Column, blocks, columns, rising, spans, tables
+from loaders.interchange.columns import Column, blocks, columns, extent, rising, spans, tables
 from loaders.interchange.facts import check_units
 from loaders.interchange.progress import Watched
 from loaders.interchange.seconds import Seconds, seconds, times
 from recorder.errors import ExportError, InvalidNameError
 from recorder.format.clock import Clock
 from recorder.format.layout import NEURAL, SPIKES, TIMESTEPS
-from recorder.h5.sonata import write_report, write_spikes
+from recorder.h5.sonata import report_stop, write_report, write_spikes
 
 if TYPE_CHECKING:
     from loaders.episode import EpisodeData
@@ -46,6 +46,11 @@ def to_sonata(
     if SPIKES in names:
         _check_ungraded(episode)
         fired = columns(episode, SPIKES)[TIMESTEPS]
+    starts = [clock.first for clock, _ in found.values()]
+    if fired is not None and (span := extent(fired)):
+        starts.append(span[0])
+    if min(starts, default=0) < 0:
+        raise ExportError(f"{episode!r} has negative timesteps, and libsonata reads no negative times")
     known = check_units(episode, units)
     target = Path(folder)
     with aside(target, folder=True) as part, Watched("SONATA") as watched:
@@ -60,7 +65,7 @@ def to_sonata(
                 column.shape[1],
                 column.dtype if _is_float32(column) else np.dtype(np.float32),
                 _pieces(name, watched(column)),
-                time=(clock.first * step, (clock.first + clock.step * len(column)) * step, clock.step * step),
+                time=_time(name, clock, step),
                 units=known.get(name, "unknown"),
             )
     return target
@@ -84,6 +89,18 @@ def _report(episode: EpisodeData, name: str, as_float32: bool) -> tuple[Clock, C
     if reason:
         raise ExportError(f"{name} of {episode!r} is no report of SONATA: {reason}; or give reports without")
     return clock, column
+
+
+def _time(name: str, clock: Clock, step: float) -> tuple[float, float, float]:
+    """Start, stop and step in ms."""
+    low, _ = times(np.array(clock.span()) - (0, 1), step, name).tolist()
+    found = report_stop(low, clock.step * step, len(clock))
+    if found is None:
+        raise ExportError(
+            f"{name}: libsonata adds up {clock.step * step!r} ms from {low!r} on, and would not find these "
+            f"{len(clock)} rows; log timesteps that count from the start of the run, or give a longer dt"
+        )
+    return low, found, clock.step * step
 
 
 def _check_ungraded(episode: EpisodeData) -> None:
