@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Block, blocks, check_name, tables, together
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known
+from loaders.interchange.facts import check_known, chosen
 from recorder.errors import ExportError
 from recorder.format.document import dumps
 from recorder.format.layout import TIMESTEPS
@@ -63,8 +63,8 @@ def to_parquet(
     from tqdm import tqdm
 
     arrow, parquet = library("pyarrow", EXTRA), library("pyarrow.parquet", EXTRA)
-    chosen = [recording.get_episode(i) for i in (recording.list_episodes() if episodes is None else episodes)]
-    work = [(episode, name) for episode in chosen for name in tables(episode)]
+    exported = [recording.get_episode(number) for number in chosen(recording, episodes)]
+    work = [(episode, name) for episode in exported for name in tables(episode)]
     check_known(recording, only, (name for _, name in work), "only")
     work = [(episode, name) for episode, name in work if only is None or name in only]
     target = Path(folder)
@@ -76,7 +76,7 @@ def to_parquet(
             place.mkdir(parents=True)
             _write(parquet, place / "part-0.parquet", _batches(episode, name))
         about = {"metadata": recording.get_metadata(), "config": recording.get_config()}
-        known = {episode.episode_id: episode for episode in chosen}
+        known = {episode.episode_id: episode for episode in exported}
         table = _episodes(arrow, [row for row in recording.episodes if row.episode_id in known])
         parquet.write_table(
             table.replace_schema_metadata({"flightrec": dumps(about)}), part / "episodes.parquet"

@@ -9,7 +9,7 @@ import numpy as np
 
 from loaders.interchange.columns import tables
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known, check_units, neuron_columns, plain
+from loaders.interchange.facts import check_known, check_units, chosen, neuron_columns, plain
 from loaders.interchange.joined import in_line
 from loaders.interchange.seconds import Seconds, seconds, times
 from loaders.interchange.trains import Trains
@@ -37,7 +37,7 @@ def to_block(
         **{key: dumps(value).decode("ascii") for key, value in about.items()},
     )
     names: list[str] = []
-    for number in recording.list_episodes() if episodes is None else episodes:
+    for number in chosen(recording, episodes):
         episode = recording.get_episode(number)
         known = tables(episode)
         names += known
@@ -115,12 +115,16 @@ class _Segment:
 
     def trains(self) -> list[Any]:
         trains = Trains([self.placed])
-        known = {key: column.tolist() for key, column in neuron_columns(self.episode).items()}
+        found = neuron_columns(self.episode._loader, trains.n_neurons)
+        known = {key: column.tolist() for key, column in found.items()}
         made = []
         for neuron in range(trains.n_neurons):
             own = trains.of(neuron)
             graded = {} if trains.values is None else {"values": np.array(trains.values[own])}
-            about = plain({key: column[neuron] for key, column in known.items()})
+            rows = {key: column[neuron] for key, column in known.items()}
+            # Rows of numbers are lists, as Neo has them.
+            about = {k: v for k, v in rows.items() if isinstance(v, list) and found[k].dtype.kind in "biuf"}
+            about = plain({key: value for key, value in rows.items() if key not in about}) | about
             made.append(
                 self.neo.SpikeTrain(
                     self.times(trains.timesteps[own]),

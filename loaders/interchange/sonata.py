@@ -15,7 +15,7 @@ from loaders.interchange.columns import Column, blocks, columns, extent, rising,
 from loaders.interchange.facts import check_units
 from loaders.interchange.progress import Watched
 from loaders.interchange.seconds import Seconds, seconds, times
-from recorder.errors import ExportError, InvalidNameError
+from recorder.errors import ExportError, InvalidNameError, OptionError
 from recorder.format.clock import Clock
 from recorder.format.layout import NEURAL, SPIKES, TIMESTEPS
 from recorder.h5.sonata import report_stop, write_report, write_spikes
@@ -38,6 +38,8 @@ def to_sonata(
     step, names = seconds(dt, episode._loader) * 1e3, tables(episode)
     if not population or "/" in population or population == "." or "\0" in population:
         raise InvalidNameError("population", "the name of a group", repr(population))
+    if isinstance(reports, str):
+        raise OptionError(f"reports: expected a list of streams, got {reports!r}")
     wanted = [name for name in names if name.startswith(f"{NEURAL}/")] if reports is None else list(reports)
     found = {name: _report(episode, name, as_float32) for name in wanted}
     if not found and SPIKES not in names:
@@ -98,7 +100,7 @@ def _time(name: str, clock: Clock, step: float) -> tuple[float, float, float]:
     if found is None:
         raise ExportError(
             f"{name}: libsonata adds up {clock.step * step!r} ms from {low!r} on, and would not find these "
-            f"{len(clock)} rows; log timesteps that count from the start of the run, or give a longer dt"
+            f"{len(clock)} rows; log timesteps that count from the start of the run"
         )
     return low, found, clock.step * step
 
