@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 from loaders import ExperimentLoader, ExportWarning
 from loaders.interchange.facts import neuron_columns
 from recorder import DataExporter
+from loaders.assembling import pack
 
 
 def network(folder: Path, columns: Mapping[str, Any], silent: int = 0) -> Path:
@@ -78,3 +79,24 @@ def test_nwb_has_positions_and_both_ids(tmp_path: Path) -> None:
         assert_array_equal(units["neuron_ids"][:], np.arange(4) + 100)
         assert_array_equal(units["neuron_ids_2"][:], np.arange(4))
         assert_array_equal(units["neuron_positions"][:], np.ones((4, 3)))
+
+
+def test_scales_of_a_packed_file_name_neurons_of_neural_states_alone(tmp_path: Path) -> None:
+    xr = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    with DataExporter("square", output_base_dir=str(tmp_path), neural_sampling_rate=1) as out:
+        connections = {"source_ids": np.array([0]), "target_ids": np.array([1])}
+        out.save_network_structure({"neuron_ids": np.arange(3) + 100}, connections, np.ones(1))
+        out.start_episode()
+        for step in range(4):
+            state = {"w": np.arange(9.0).reshape(3, 3) + step}
+            out.log(step, state, behavior={"position": np.ones(3), "map": np.ones((2, 3, 3, 3))})
+        out.end_episode()
+    made = pack(Path(out.output_dir) / "experiment_data.h5", tmp_path / "packed.h5", scales=True)
+    with xr.open_datatree(made, engine="h5netcdf", phony_dims="access") as tree:
+        episode = tree["episodes/episode_0000"]
+        assert episode["behavior/position"].dims == ("timesteps", "axis_3")
+        assert episode["behavior/map"].dims == ("timesteps", "axis_2", "axis_3", "axis_3_2", "axis_3_3")
+        w = episode["neural_states/w"]
+        assert w.dims == ("timesteps", "neuron", "axis_3")
+        assert_array_equal(w.sel(neuron=101)[0], [3.0, 4.0, 5.0])
