@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def name_of(recording: ExperimentLoader) -> str:
     """What a recording is called where it lies: its folder's name, or that of a file of its own."""
     if recording.h5_path.name != DATA_FILE:
-        return recording.h5_path.stem
+        return str(recording.h5_path.stem)
     folder = recording.experiment_dir
-    return folder.resolve().name if folder.name in ("", "..") else folder.name
+    return str(folder.resolve().name if folder.name in ("", "..") else folder.name)
 
 
 def chosen(recording: ExperimentLoader, episodes: Iterable[int] | None) -> list[int]:
@@ -117,6 +117,12 @@ def neuron_columns(recording: ExperimentLoader, width: int | None) -> dict[str, 
             name = f"{base}_{(number := number + 1)}"
         named[name] = fit[key]
     return named
+
+
+def episode_facts(episode: EpisodeData) -> dict[str, Any]:
+    """An episode's metadata in plain terms, and as ``summary`` a document with what it was given at its end."""
+    summary = episode._loader.get_episode_summary(episode.episode_id)
+    return plain(episode.get_metadata()) | {"summary": dumps(summary).decode("ascii")}
 
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:

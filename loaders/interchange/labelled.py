@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, columns, tables
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known, check_units, chosen, network_size, neuron_columns, plain
+from loaders.interchange.facts import (
+    check_known,
+    check_units,
+    chosen,
+    network_size,
+    episode_facts,
+    neuron_columns,
+)
 from loaders.interchange.seconds import Seconds, seconds, times
 from recorder.errors import ExportError
 from recorder.format.document import dumps
@@ -39,7 +46,7 @@ def to_xarray(episode: EpisodeData, dt: Seconds, units: Mapping[str, str] | None
     """See :meth:`loaders.EpisodeData.to_xarray`."""
     xarray = library("xarray", EXTRA)
     nodes = _Nodes(xarray, episode, dt, check_units(episode, units)).made()
-    root = xarray.Dataset(attrs=plain(episode.get_metadata()))
+    root = xarray.Dataset(attrs=episode_facts(episode))
     return xarray.DataTree.from_dict({"/": root, **nodes}, name=f"episode_{episode.episode_id:04d}")
 
 
@@ -148,6 +155,9 @@ class _Nodes:
         steps = found.pop(TIMESTEPS)
         variables = {key: self.lazy(name, key, column, len(column), (dim,)) for key, column in found.items()}
         where = {"timestep": self.lazy(name, TIMESTEPS, steps, len(steps), (dim,))}
+        if self.dt is not None:
+            values = times(steps.read(0, len(steps)), self.dt, name)
+            where["time"] = self.xarray.Variable((dim,), values, {"units": "s", "long_name": "time"})
         return self.dataset(name, variables, where)
 
     def clock(self, values: NDArray[np.int64], prefix: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from loaders.interchange.columns import tables
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known, check_units, chosen, neuron_columns, plain
+from loaders.interchange.facts import check_known, check_units, chosen, episode_facts, neuron_columns, plain
 from loaders.interchange.joined import in_line
 from loaders.interchange.seconds import Seconds, seconds, times
 from loaders.interchange.trains import Trains
@@ -66,7 +66,7 @@ class _Segment:
         self.segment = self.neo.Segment(
             name=f"episode_{self.episode.episode_id:04d}",
             index=self.episode.episode_id,
-            **plain(self.episode.get_metadata()),
+            **episode_facts(self.episode),
         )
         (self.placed,) = in_line([self.episode])
         for name in self.placed.tables:
@@ -109,9 +109,12 @@ class _Segment:
     def unit(self, name: str) -> Any:
         unit = self.units.get(name, "dimensionless")
         try:
-            return self.pq.unit_registry[unit]
-        except (LookupError, SyntaxError) as error:
+            found = self.pq.unit_registry[unit]
+        except Exception as error:  # it computes what stands there: anything may come of that
             raise OptionError(f"units: quantities knows no {unit!r} for {name}") from error
+        if not isinstance(found, self.pq.Quantity):
+            raise OptionError(f"units: {unit!r} for {name} is no unit of quantities")
+        return found
 
     def trains(self) -> list[Any]:
         trains = Trains([self.placed])
@@ -130,6 +133,7 @@ class _Segment:
                     self.times(trains.timesteps[own]),
                     t_start=self.times(self.placed.start),
                     t_stop=self.times(self.placed.stop),
+                    sampling_rate=self.pq.Quantity(1 / self.dt, "Hz"),
                     name=f"neuron {neuron}",
                     array_annotations=graded,
                     **{"neuron": neuron, **about},

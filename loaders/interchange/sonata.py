@@ -95,7 +95,7 @@ def _report(episode: EpisodeData, name: str, as_float32: bool) -> tuple[Clock, C
 
 def _time(name: str, clock: Clock, step: float) -> tuple[float, float, float]:
     """Start, stop and step in ms."""
-    low, _ = times(np.array(clock.span()) - (0, 1), step, name).tolist()
+    low, _ = times(np.array(clock.span()) - np.array([0, 1]), step, name).tolist()
     found = report_stop(low, clock.step * step, len(clock))
     if found is None:
         raise ExportError(
