@@ -58,7 +58,14 @@ if TYPE_CHECKING:
         validate_manifest,
         validate_patient_disjointness,
     )
-    from recorder.errors import ClosedError, DamagedError, ExportError, NotRunningError, ReadError
+    from recorder.errors import (
+        ClosedError,
+        DamagedError,
+        ExportError,
+        ExportWarning,
+        NotRunningError,
+        ReadError,
+    )
 
 __all__ = [
     "BalancedSeizureDataset",
@@ -73,6 +80,7 @@ __all__ = [
     "ExperimentCollection",
     "ExperimentLoader",
     "ExportError",
+    "ExportWarning",
     "HDF5SubjectPairDataset",
     "JASPERSteeringDataset",
     "LiveExperiment",
@@ -139,6 +147,7 @@ _HOMES = {
     "ExperimentLoader": "loaders.experiment",
     "JASPERSteeringDataset": "loaders.steering",
     "ExportError": "recorder.errors",
+    "ExportWarning": "recorder.errors",
     "LiveExperiment": "loaders.live",
     "LiveStatus": "loaders.live",
     "NotRunningError": "recorder.errors",

@@ -47,6 +47,7 @@
 
     DroppedStepsWarning (UserWarning)       on_full="drop" let steps go; once an episode
     NetworkFileSystemWarning (UserWarning)  a recording's folder is not on a disk of this machine
+    ExportWarning (UserWarning)             an export leaves something out, or puts it elsewhere
 """
 
 from __future__ import annotations
@@ -293,3 +294,7 @@ class DroppedStepsWarning(UserWarning):
 
 class NetworkFileSystemWarning(UserWarning):
     """A recording's folder is on a file system where locks and memory maps hold on this machine alone."""
+
+
+class ExportWarning(UserWarning):
+    """Something of a recording has no place in the form that it goes to, or not the usual one."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Block, blocks, check_name, tables, together
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known
+from loaders.interchange.facts import check_known, chosen, free_name
 from recorder.errors import ExportError
 from recorder.format.document import dumps
 from recorder.format.layout import TIMESTEPS
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 EXTRA = "arrow"
 GROUP_ROWS = 1 << 20
+PARTITION = "episode"
+"""The column that readers of Parquet make of the folders."""
 
 
 def to_pandas(episode: EpisodeData, name: str) -> Any:
@@ -63,8 +65,8 @@ def to_parquet(
     from tqdm import tqdm
 
     arrow, parquet = library("pyarrow", EXTRA), library("pyarrow.parquet", EXTRA)
-    chosen = [recording.get_episode(i) for i in (recording.list_episodes() if episodes is None else episodes)]
-    work = [(episode, name) for episode in chosen for name in tables(episode)]
+    exported = [recording.get_episode(number) for number in chosen(recording, episodes)]
+    work = [(episode, name) for episode in exported for name in tables(episode)]
     check_known(recording, only, (name for _, name in work), "only")
     work = [(episode, name) for episode, name in work if only is None or name in only]
     target = Path(folder)
@@ -72,11 +74,11 @@ def to_parquet(
         for episode, name in tqdm(work, desc="Parquet", unit="table", delay=1.0, leave=False, disable=None):
             if ".." in name.split("/"):
                 raise ExportError(f"{name!r} of {episode!r} is no name for a folder")
-            place = part / name / f"episode={episode.episode_id}"
+            place = part / name / f"{PARTITION}={episode.episode_id}"
             place.mkdir(parents=True)
-            _write(parquet, place / "part-0.parquet", _batches(episode, name))
+            _write(parquet, place / "part-0.parquet", _batches(episode, name, PARTITION))
         about = {"metadata": recording.get_metadata(), "config": recording.get_config()}
-        known = {episode.episode_id: episode for episode in chosen}
+        known = {episode.episode_id: episode for episode in exported}
         table = _episodes(arrow, [row for row in recording.episodes if row.episode_id in known])
         parquet.write_table(
             table.replace_schema_metadata({"flightrec": dumps(about)}), part / "episodes.parquet"
@@ -106,12 +108,13 @@ def _episodes(arrow: Any, rows: Sequence[Any]) -> Any:
     return arrow.table({**found, "summary": arrow.array(summaries, arrow.string())})
 
 
-def _batches(episode: EpisodeData, name: str) -> Iterator[Any]:
+def _batches(episode: EpisodeData, name: str, reserved: str = "") -> Iterator[Any]:
     arrow = library("pyarrow", EXTRA)
     about = {"stream": name, "episode": str(episode.episode_id)}
     for block in blocks(episode, name):
         arrays = _arrays(arrow, name, block)
-        schema = arrow.schema([(key, array.type) for key, array in arrays.items()], metadata=about)
+        fields = [(free_name(key, {reserved}, arrays), array.type) for key, array in arrays.items()]
+        schema = arrow.schema(fields, metadata=about)
         yield arrow.RecordBatch.from_arrays(list(arrays.values()), schema=schema)
 
 

@@ -106,15 +106,15 @@ def _columns(episode: EpisodeData, name: str) -> dict[str, Column]:
     return {TIMESTEPS: steps, name.partition("/")[2]: found}
 
 
-def blocks(episode: EpisodeData, name: str) -> Iterator[Block]:
+def blocks(episode: EpisodeData, name: str, rows: int | None = None) -> Iterator[Block]:
     """The rows of a table, some at a time, in the order of :meth:`EpisodeData.get_spikes` and the like.
 
     Spikes as ``timesteps``, ``neuron_ids`` and the ``values`` of graded ones; events as ``timesteps``,
     ``type`` and ``data``, the last as text, a document of the file's format. One block without rows where
-    there are none.
+    there are none. Of spikes those of the raster's first ``rows`` rows.
     """
     if name == SPIKES:
-        yield from _spike_blocks(episode)
+        yield from _spike_blocks(episode, rows)
     elif name == EVENTS:
         events = episode.iter_events()
         yield _event_block(itertools.islice(events, _EVENTS))
@@ -122,14 +122,13 @@ def blocks(episode: EpisodeData, name: str) -> Iterator[Block]:
             yield block
     else:
         found = columns(episode, name)
-        rows = min(len(column) for column in found.values())
-        for first, last in spans(rows, sum(column.row_bytes for column in found.values())):
+        least = min(len(column) for column in found.values())
+        for first, last in spans(least, sum(column.row_bytes for column in found.values())):
             yield {key: column.read(first, last) for key, column in found.items()}
 
 
-def rising(episode: EpisodeData, name: str) -> bool:
+def rising(steps: Column) -> bool:
     """Whether no timestep of a table is less than the one before it."""
-    steps = columns(episode, name)[TIMESTEPS]
     newest: int | None = None
     for first, last in spans(len(steps), steps.row_bytes):
         values = steps.read(first, last)
@@ -137,6 +136,15 @@ def rising(episode: EpisodeData, name: str) -> bool:
             return False
         newest = int(values[-1]) if len(values) else newest
     return True
+
+
+def extent(steps: Column) -> tuple[int, int] | None:
+    """``(start, stop)`` of timesteps; None of none."""
+    if not len(steps):
+        return None
+    parts = (steps.read(first, last) for first, last in spans(len(steps), steps.row_bytes))
+    lows, highs = zip(*((int(part.min()), int(part.max())) for part in parts), strict=True)
+    return min(lows), max(highs) + 1
 
 
 def spans(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
@@ -236,7 +244,7 @@ def _held(block: Block) -> dict[str, Column]:
     }
 
 
-def _spike_blocks(episode: EpisodeData) -> Iterator[Block]:
+def _spike_blocks(episode: EpisodeData, rows: int | None) -> Iterator[Block]:
     steady = episode._recording.steady
     source_of = steady(lambda: _kept(episode, lambda: _there(episode._spikes(), SPIKES)))
 
@@ -247,6 +255,7 @@ def _spike_blocks(episode: EpisodeData) -> Iterator[Block]:
         return found if spikes.values is None else found | {"values": spikes.values}
 
     total, width = steady(lambda: (len(source_of().clock()), source_of().n_neurons))
+    total = total if rows is None else rows
     first, size, most = 0, _FIRST_ROWS, max(_FIRST_ROWS, _CELLS // width)
     while True:
         last = min(first + size, total)

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, columns, tables
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known, check_units, neuron_columns, plain
-from loaders.interchange.seconds import Seconds, seconds
+from loaders.interchange.facts import (
+    check_known,
+    check_units,
+    chosen,
+    network_size,
+    episode_facts,
+    neuron_columns,
+)
+from loaders.interchange.seconds import Seconds, seconds, times
 from recorder.errors import ExportError
 from recorder.format.document import dumps
 from recorder.format.layout import (
@@ -39,7 +46,7 @@ def to_xarray(episode: EpisodeData, dt: Seconds, units: Mapping[str, str] | None
     """See :meth:`loaders.EpisodeData.to_xarray`."""
     xarray = library("xarray", EXTRA)
     nodes = _Nodes(xarray, episode, dt, check_units(episode, units)).made()
-    root = xarray.Dataset(attrs=plain(episode.get_metadata()))
+    root = xarray.Dataset(attrs=episode_facts(episode))
     return xarray.DataTree.from_dict({"/": root, **nodes}, name=f"episode_{episode.episode_id:04d}")
 
 
@@ -52,7 +59,7 @@ def all_to_xarray(
     root = xarray.Dataset(attrs={key: text.decode("ascii") for key, text in about.items()})
     found = {"/": root}
     names: list[str] = []
-    for number in recording.list_episodes() if episodes is None else episodes:
+    for number in chosen(recording, episodes):
         episode = recording.get_episode(number)
         known = tables(episode)
         names += known
@@ -93,11 +100,11 @@ class _Nodes:
     def __init__(self, xarray: Any, episode: EpisodeData, dt: Seconds, units: Mapping[str, str]) -> None:
         self.xarray, self.episode, self.units = xarray, episode, units
         self.dt = None if dt is None else seconds(dt, episode._loader)
-        self.neurons = neuron_columns(episode)
-        self.width = next((len(column) for column in self.neurons.values()), episode.n_neurons)
+        self.width = episode.n_neurons or network_size(episode._loader)
         if self.width is None:
             widths = {stream.shape[1] for stream in episode.neural_states.values() if len(stream.shape) > 1}
             self.width = widths.pop() if len(widths) == 1 else None
+        self.neurons = neuron_columns(episode._loader, self.width)
 
     def made(self) -> dict[str, Any]:
         names = tables(self.episode)
@@ -148,6 +155,9 @@ class _Nodes:
         steps = found.pop(TIMESTEPS)
         variables = {key: self.lazy(name, key, column, len(column), (dim,)) for key, column in found.items()}
         where = {"timestep": self.lazy(name, TIMESTEPS, steps, len(steps), (dim,))}
+        if self.dt is not None:
+            values = times(steps.read(0, len(steps)), self.dt, name)
+            where["time"] = self.xarray.Variable((dim,), values, {"units": "s", "long_name": "time"})
         return self.dataset(name, variables, where)
 
     def clock(self, values: NDArray[np.int64], prefix: str) -> dict[str, Any]:
@@ -155,7 +165,7 @@ class _Nodes:
         found = {dim: self.xarray.Variable((dim,), values, {"long_name": "timestep"})}
         if self.dt is not None:
             attributes = {"units": "s", "long_name": "time"}
-            found[f"{prefix}time"] = self.xarray.Variable((dim,), values * self.dt, attributes)
+            found[f"{prefix}time"] = self.xarray.Variable((dim,), times(values, self.dt), attributes)
         return found
 
     def variable(self, name: str, key: str, column: Column, rows: int, clock: str) -> Any:
@@ -178,7 +188,9 @@ class _Nodes:
         if any("neuron" in variable.dims for variable in variables.values()):
             assert self.width is not None
             coordinates["neuron"] = np.arange(self.width)
-            coordinates |= {key: ("neuron", column) for key, column in self.neurons.items()}
+            for key, column in self.neurons.items():
+                axes = [f"{key}_axis_{number}" for number in range(1, column.ndim)]
+                coordinates[key] = (("neuron", *axes), column)
         if taken := sorted(variables.keys() & coordinates.keys()):
             raise ExportError(f"{where} of {self.episode!r}: {taken[0]!r} is the name of a coordinate, too")
         return self.xarray.Dataset(variables, coordinates)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from loaders.interchange.columns import columns, tables
 from loaders.interchange.extra import library
+from loaders.interchange.facts import chosen
 from recorder.errors import ExportError, OptionError
 from recorder.format.document import dumps
 from recorder.format.layout import EVENTS, FINAL_STATE, REWARDS, TIMESTEPS, WEIGHT_CHANGES
@@ -127,12 +128,12 @@ def to_minari(
 
     minari, gymnasium = library("minari", EXTRA), library("gymnasium", EXTRA)
     library("minari.data_collector", EXTRA)
-    chosen = recording.list_episodes() if episodes is None else list(episodes)
-    if not chosen:
+    numbers = chosen(recording, episodes)
+    if not numbers:
         raise ExportError(f"{recording!r} has no episodes for a dataset")
-    for number in chosen:
+    for number in numbers:
         steps.check(recording.get_episode(number))
-    first = recording.get_episode(chosen[0])
+    first = recording.get_episode(numbers[0])
     seen, done = spaces
     if environment is None:
         seen = (
@@ -152,7 +153,7 @@ def to_minari(
     def buffers() -> Iterator[Any]:
         nonlocal begun
         begun = True
-        for number in tqdm(chosen, desc="Minari", unit="episode", delay=1.0, leave=False, disable=None):
+        for number in tqdm(numbers, desc="Minari", unit="episode", delay=1.0, leave=False, disable=None):
             yield steps.buffer(minari, recording.get_episode(number))
 
     facts = {"description": f"from {recording.h5_path}: {dumps(recording.get_config()).decode('ascii')}"}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loaders.interchange.columns import columns, tables
+from loaders.interchange.columns import tables
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known, check_units, neuron_columns, plain
+from loaders.interchange.facts import check_known, check_units, chosen, episode_facts, neuron_columns, plain
 from loaders.interchange.joined import in_line
-from loaders.interchange.seconds import Seconds, seconds
+from loaders.interchange.seconds import Seconds, seconds, times
 from loaders.interchange.trains import Trains
 from recorder.errors import OptionError
 from recorder.format.clock import Clock
@@ -37,7 +37,7 @@ def to_block(
         **{key: dumps(value).decode("ascii") for key, value in about.items()},
     )
     names: list[str] = []
-    for number in recording.list_episodes() if episodes is None else episodes:
+    for number in chosen(recording, episodes):
         episode = recording.get_episode(number)
         known = tables(episode)
         names += known
@@ -66,9 +66,10 @@ class _Segment:
         self.segment = self.neo.Segment(
             name=f"episode_{self.episode.episode_id:04d}",
             index=self.episode.episode_id,
-            **plain(self.episode.get_metadata()),
+            **episode_facts(self.episode),
         )
-        for name in tables(self.episode):
+        (self.placed,) = in_line([self.episode])
+        for name in self.placed.tables:
             if name == SPIKES:
                 self.segment.spiketrains.extend(self.trains())
             elif name == EVENTS:
@@ -80,10 +81,10 @@ class _Segment:
         return self.segment
 
     def times(self, steps: Any) -> Any:
-        return self.pq.Quantity(np.asarray(steps) * self.dt, "s")
+        return self.pq.Quantity(times(np.asarray(steps), self.dt), "s")
 
     def signal(self, name: str) -> None:
-        found = {key: column.read(0, len(column)) for key, column in columns(self.episode, name).items()}
+        found = {key: column.read(0, len(column)) for key, column in self.placed.tables[name].items()}
         steps = found.pop(TIMESTEPS)
         ((key, values),) = found.items()
         clock = Clock.even(steps)
@@ -108,24 +109,31 @@ class _Segment:
     def unit(self, name: str) -> Any:
         unit = self.units.get(name, "dimensionless")
         try:
-            return self.pq.unit_registry[unit]
-        except (LookupError, SyntaxError) as error:
+            found = self.pq.unit_registry[unit]
+        except Exception as error:  # it computes what stands there: anything may come of that
             raise OptionError(f"units: quantities knows no {unit!r} for {name}") from error
+        if not isinstance(found, self.pq.Quantity):
+            raise OptionError(f"units: {unit!r} for {name} is no unit of quantities")
+        return found
 
     def trains(self) -> list[Any]:
-        (placed,) = in_line([self.episode])
-        trains = Trains([placed])
-        known = {key: column.tolist() for key, column in neuron_columns(self.episode).items()}
+        trains = Trains([self.placed])
+        found = neuron_columns(self.episode._loader, trains.n_neurons)
+        known = {key: column.tolist() for key, column in found.items()}
         made = []
         for neuron in range(trains.n_neurons):
             own = trains.of(neuron)
             graded = {} if trains.values is None else {"values": np.array(trains.values[own])}
-            about = plain({key: column[neuron] for key, column in known.items()})
+            rows = {key: column[neuron] for key, column in known.items()}
+            # Rows of numbers are lists, as Neo has them.
+            about = {k: v for k, v in rows.items() if isinstance(v, list) and found[k].dtype.kind in "biuf"}
+            about = plain({key: value for key, value in rows.items() if key not in about}) | about
             made.append(
                 self.neo.SpikeTrain(
                     self.times(trains.timesteps[own]),
-                    t_start=self.times(placed.start),
-                    t_stop=self.times(placed.stop),
+                    t_start=self.times(self.placed.start),
+                    t_stop=self.times(self.placed.stop),
+                    sampling_rate=self.pq.Quantity(1 / self.dt, "Hz"),
                     name=f"neuron {neuron}",
                     array_annotations=graded,
                     **{"neuron": neuron, **about},

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known, neuron_columns
+from loaders.interchange.facts import check_known, chosen, free_name, neuron_columns, ranges
 from loaders.interchange.joined import Placed, alike, in_line, joined
+from loaders.interchange.nwb_file import nwb_file
 from loaders.interchange.progress import Watched
-from loaders.interchange.seconds import Seconds, seconds
+from loaders.interchange.seconds import Seconds, seconds, times
 from loaders.interchange.trains import Trains
-from recorder.errors import ExportError, OptionError
+from recorder.errors import ExportError, ExportWarning
 from recorder.format.document import dumps
 from recorder.format.layout import BEHAVIOR, EVENTS, NEURAL, REWARDS, SPIKES, TIMESTEPS, WEIGHT_CHANGES
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
 
 EXTRA = "nwb"
+_MODULE = {BEHAVIOR, REWARDS, EVENTS, "events_2"}
+"""What else is in the module ``behavior``."""
 _TABLES = {
     EVENTS: "What the recording's program logged as events; data are documents of flightrec's format.",
     WEIGHT_CHANGES: "Changes of synaptic weights.",
@@ -45,17 +48,26 @@ def to_nwb(
     """See :meth:`loaders.ExperimentLoader.to_nwb`."""
     pynwb = library("pynwb", EXTRA)
     step = seconds(dt, recording)
-    chosen = recording.list_episodes() if episodes is None else list(episodes)
-    placed = in_line([recording.get_episode(number) for number in chosen], only)
-    names = list(dict.fromkeys(name for part in placed for name in part.names))
+    placed = in_line([recording.get_episode(number) for number in chosen(recording, episodes)], only)
+    if not placed:
+        raise ExportError(f"{recording!r}: NWB has no file without an episode, and none was chosen")
+    names = list(dict.fromkeys(name for part in placed for name in part.tables))
     check_known(recording, units, names)
     target = Path(path)
     with aside(target) as part, Watched("NWB") as watched:
-        file = _file(pynwb, recording, dict(about or {}))
-        _Content(pynwb, file, placed, step, units or {}, watched).add(names)
+        file = nwb_file(pynwb, recording, dict(about or {}), _part_of(recording, placed, only))
+        content = _Content(pynwb, file, recording, placed, step, units or {}, watched)
+        content.add(names)
         _trials(file, recording, placed, step)
         with pynwb.NWBHDF5IO(part, "w") as io:
             io.write(file)
+    if content.wide:
+        warnings.warn(
+            f"{', '.join(content.wide)}: fewer rows than a row has entries, so a table and no TimeSeries, "
+            "which NWB's inspector would take for transposed",
+            ExportWarning,
+            stacklevel=3,
+        )
     return target
 
 
@@ -66,28 +78,41 @@ class _Content:
         self,
         pynwb: Any,
         file: Any,
+        recording: ExperimentLoader,
         placed: Sequence[Placed],
         dt: float,
         units: Mapping[str, str],
         watched: Watched,
     ) -> None:
         self.pynwb, self.file, self.placed, self.dt, self.units = pynwb, file, placed, dt, units
-        self.watched = watched
+        self.recording, self.watched = recording, watched
+        self.wide: list[str] = []
 
     def add(self, names: Sequence[str]) -> None:
         behaviour = []
         for name in names:
-            if name.startswith(f"{NEURAL}/"):
-                self.file.add_acquisition(self.series(name))
-            elif name.startswith(f"{BEHAVIOR}/"):
-                behaviour.append(self.series(name))
+            if not name.startswith((f"{NEURAL}/", f"{BEHAVIOR}/")):
+                continue
+            found = self.rows_of(name)
+            neural, wide = name.startswith(NEURAL), _is_wide(found)
+            if wide:
+                self.wide.append(name)
+            made = self.table_of(name, found) if wide else self.series(name, found)
+            if neural:
+                self.file.add_acquisition(made)
+            elif wide:
+                self.module("behavior").add(made)
+            else:
+                behaviour.append(made)
         if behaviour:
             self.module("behavior").add(
                 self.pynwb.behavior.BehavioralTimeSeries(time_series=behaviour, name="behavior")
             )
         if REWARDS in names:
             self.module("behavior").add(
-                self.pynwb.behavior.BehavioralTimeSeries(time_series=self.series(REWARDS), name=REWARDS)
+                self.pynwb.behavior.BehavioralTimeSeries(
+                    time_series=self.series(REWARDS, self.rows_of(REWARDS)), name=REWARDS
+                )
             )
         if SPIKES in names:
             self.spikes()
@@ -96,7 +121,7 @@ class _Content:
                 # Changes may name synapses in one episode and pairs of neurons in another.
                 for number, having in enumerate(alike(self.placed, name), 1):
                     title = name if number == 1 else f"{name}_{number}"
-                    table = self.table(name, title, having)
+                    table = self.table(name, title, joined(having, name), _TABLES[name])
                     self.module("behavior" if name == EVENTS else "plasticity").add(table)
 
     def module(self, name: str) -> Any:
@@ -108,18 +133,21 @@ class _Content:
     def times(self, steps: Column) -> Any:
         from loaders.interchange.streamed import rows
 
-        return rows(steps, np.float64, lambda values: values * self.dt)
+        return rows(steps, np.float64, lambda values: times(values, self.dt))
 
-    def series(self, name: str) -> Any:
-        from loaders.interchange.streamed import rows
-
-        found = joined([part for part in self.placed if name in part.names], name)
-        steps = found.pop(TIMESTEPS)
-        ((key, column),) = found.items()
-        if "/" in key or ":" in key:
-            raise ExportError(f"{name}: NWB has no name with '/' or ':' in it")
+    def rows_of(self, name: str) -> dict[str, Column]:
+        found = joined([part for part in self.placed if name in part.tables], name)
+        ((key, column),) = ((key, column) for key, column in found.items() if key != TIMESTEPS)
+        _check_name(name, key)
         if column.dtype.kind not in "biuf" or len(column.shape) > 4:
             raise ExportError(f"{name}: NWB has no series of {column.dtype} with rows {column.shape[1:]}")
+        return found
+
+    def series(self, name: str, found: dict[str, Column]) -> Any:
+        from loaders.interchange.streamed import rows
+
+        steps = found.pop(TIMESTEPS)
+        ((key, column),) = found.items()
         return self.pynwb.TimeSeries(
             name=key,
             data=rows(self.watched(column)),
@@ -127,6 +155,13 @@ class _Content:
             timestamps=self.times(steps),
             description=f"{name} as it was logged",
         )
+
+    def table_of(self, name: str, found: dict[str, Column]) -> Any:
+        key = name.partition("/")[2]
+        others = {name.partition("/")[2] for part in self.placed for name in part.tables}
+        title = key if name.startswith(NEURAL) else free_name(key, _MODULE, others)
+        unit = self.units.get(name, "unknown")
+        return self.table(name, title, found, f"{name} as it was logged; unit: {unit}")
 
     def spikes(self) -> None:
         from loaders.interchange.streamed import rows
@@ -141,10 +176,11 @@ class _Content:
             column = common.VectorData(name=key, description=description, data=values)
             index = common.VectorIndex(name=f"{key}_index", data=trains.ends.astype(np.uint64), target=column)
             made += [index, column]  # in this order, where the column is written piece by piece
-        for key, facts in neuron_columns(self.placed[0].episode).items():
+        for key, facts in neuron_columns(self.recording, trains.n_neurons).items():
             texts: Any = facts.astype(object) if facts.dtype.kind == "U" else facts
             if facts.dtype.kind not in "biufU":
                 texts = [x if isinstance(x, str) else dumps(x).decode("ascii") for x in facts.tolist()]
+            _check_name(f"column {key!r} of the neurons", key)
             made.append(common.VectorData(name=key, description=f"{key} of the network", data=texts))
         self.file.units = self.pynwb.misc.Units(
             name="units",
@@ -154,76 +190,48 @@ class _Content:
             resolution=self.dt,
         )
 
-    def table(self, name: str, title: str, having: Sequence[Placed]) -> Any:
+    def table(self, name: str, title: str, found: dict[str, Column], about: str) -> Any:
         from loaders.interchange.streamed import rows
 
-        found = joined(having, name)
-        steps = found.pop(TIMESTEPS)
         common = self.pynwb.core
+        columns = {"timestamp": ("seconds", self.times(found.pop(TIMESTEPS)))}
+        # What tables of NWB have of their own would be lost, or make the file unreadable.
+        taken = {"timestamp", *dir(common.DynamicTable)}
+        for key, column in found.items():
+            _check_name(name, key)
+            own = f"{key} of the recording's {name}"
+            columns[free_name(key, taken, found)] = (own, rows(column))
         made = [
-            common.VectorData(name="timestamp", description="seconds", data=self.times(steps)),
-            *(
-                common.VectorData(
-                    name=key,
-                    description=f"{key} of the recording's {name}",
-                    data=rows(column),
-                )
-                for key, column in found.items()
-            ),
+            common.VectorData(name=key, description=description, data=data)
+            for key, (description, data) in columns.items()
         ]
         return common.DynamicTable(
             name=title,
-            description=_TABLES[name],
-            id=common.ElementIdentifiers(name="id", data=np.arange(len(steps))),
+            description=about,
+            id=common.ElementIdentifiers(name="id", data=np.arange(len(next(iter(found.values()))))),
             columns=made,
         )
+
+
+def _check_name(what: str, name: str) -> None:
+    if "/" in name or ":" in name:
+        raise ExportError(f"{what}: NWB has no name with '/' or ':' in it")
+
+
+def _is_wide(found: Mapping[str, Column]) -> bool:
+    # The inspector takes a series with fewer rows than neurons for transposed, which is critical to it.
+    return any(max(column.shape[1:], default=0) > len(column) for column in found.values())
 
 
 def _column(values: NDArray[Any]) -> Column:
     return Column(values.shape, values.dtype, lambda first, last: np.array(values[first:last]))
 
 
-def _file(pynwb: Any, recording: ExperimentLoader, about: dict[str, Any]) -> Any:
-    facts = recording.attributes
-    name = str(facts.get("experiment_name", recording.h5_path.stem))
-    began = facts.get("start_time")
-    if "session_start_time" not in about:
-        if began is None:
-            raise OptionError(
-                "the recording does not say when it began: give about={'session_start_time': …}"
-            )
-        # Recordings have the clock of the wall without a zone, NWB wants one.
-        about["session_start_time"] = datetime.fromisoformat(began).astimezone()
-    simulation = {
-        "subject_id": name,
-        "description": "a simulation, no animal",
-        "sex": "U",
-        "date_of_birth": about["session_start_time"],  # it began to be when it began to run
-    }
-    subject = about.pop("subject", simulation)
-    provenance = {
-        "metadata": recording.get_metadata(),
-        "config": recording.get_config(),
-        "runtime": recording.get_runtime_info(),
-        "git": recording.get_git_info(),
-        "file": str(recording.h5_path),
-    }
-    code = recording.get_code_snapshot()
-    script = {
-        "source_script": dumps(code).decode("ascii"),
-        "source_script_file_name": ", ".join(code),
-    }
-    facts = {
-        "session_description": f"the recording {name} of a simulation",
-        "identifier": f"{name} {began or about['session_start_time']}",
-        "session_id": recording.experiment_dir.name,
-        "notes": dumps(provenance).decode("ascii"),
-        **(script if code else {}),
-        **about,
-    }
-    if subject is not None:
-        facts["subject"] = pynwb.file.Subject(**subject)
-    return pynwb.NWBFile(**facts)
+def _part_of(recording: ExperimentLoader, placed: Sequence[Placed], only: Collection[str] | None) -> str:
+    """What of a recording a file has, in words; nothing where it has all."""
+    numbers = [part.episode.episode_id for part in placed]
+    words = [] if numbers == recording.list_episodes() else [f"episodes {ranges(numbers)}"]
+    return "; ".join(words if only is None else [*words, f"only {', '.join(sorted(only))}"])
 
 
 def _trials(file: Any, recording: ExperimentLoader, placed: Sequence[Placed], dt: float) -> None:
@@ -233,12 +241,13 @@ def _trials(file: Any, recording: ExperimentLoader, placed: Sequence[Placed], dt
     file.add_trial_column("success", "what the program said of it, or unknown")
     file.add_trial_column("summary", "what the program gave at its end: a document of flightrec's format")
     for part in placed:
+        start, stop = times(np.array([part.start, part.stop]), dt).tolist()
         row = recording.get_episode_summary(part.episode.episode_id)
         facts = part.episode.get_metadata()
         success = facts.get("success")
         file.add_trial(
-            start_time=part.start * dt,
-            stop_time=part.stop * dt,
+            start_time=start,
+            stop_time=stop,
             episode_id=part.episode.episode_id,
             shift=part.shift,
             status=str(facts.get("status")),

@@ -156,12 +156,13 @@ def to_sonata(
     population: str = "default",
     reports: Sequence[str] | None = None,
     units: Mapping[str, str] | None = None,
+    as_float32: bool = False,
 ) -> Path:
     """Spikes and neural states as SONATA's files in a new folder, in constant memory; needs no extra.
 
     ``spikes.h5`` and ``<key>_report.h5``; node ids are places in the raster and in the rows. Times are in
-    milliseconds. Values keep their dtype; libsonata reads reports as float32 whatever that is. Behaviour,
-    rewards, weight changes and events have no place in these files.
+    milliseconds. libsonata opens reports of float32 alone, so other dtypes are refused unless
+    ``as_float32`` is given. Behaviour, rewards, weight changes and events have no place in these files.
 
     Parameters
     ----------
@@ -175,6 +176,8 @@ def to_sonata(
         Streams with one value a neuron and even timesteps; by default all neural states.
     units : mapping of str to str, optional
         Units by stream, ``{"neural_states/v": "mV"}``; else "unknown".
+    as_float32 : bool, default False
+        Round reports of other numbers to float32.
 
     Raises
     ------
@@ -187,4 +190,4 @@ def to_sonata(
     """
     from loaders.interchange.sonata import to_sonata
 
-    return to_sonata(self, folder, dt, population, reports, units)
+    return to_sonata(self, folder, dt, population, reports, units, as_float32)

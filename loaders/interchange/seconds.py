@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from recorder.errors import OptionError
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import ExportError, OptionError
 
 if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
@@ -32,6 +35,27 @@ def seconds(dt: Seconds, recording: ExperimentLoader) -> float:
     if not isinstance(found, Real) or isinstance(found, bool) or not 0 < float(found) < math.inf:
         raise OptionError(f"dt: expected the seconds of a timestep, greater than 0, got {found!r}")
     return float(found)
+
+
+def times(steps: NDArray[np.int64], dt: float, what: str = "timesteps") -> NDArray[np.float64]:
+    """``steps * dt``, of which ``rint(time / dt)`` gives the timesteps again.
+
+    Raises
+    ------
+    ExportError
+        It would not: timesteps so large that float64 has one time for several of them.
+    """
+    with np.errstate(all="ignore"):
+        found = steps * dt
+        back = np.rint(found / dt)
+    # Beyond int64 there is nothing to compare with, nor where time is no number.
+    inside = np.abs(back) < 2.0**63
+    if not inside.all() or not np.array_equal(back.astype(np.int64), steps):
+        raise ExportError(
+            f"{what}: at {dt!r} a timestep, times up to {np.abs(steps).max()} timesteps are not distinct in "
+            "float64; log timesteps that count from the start of the run"
+        )
+    return np.asarray(found, np.float64)
 
 
 def _configured(config: Mapping[str, Any], key: str) -> Any:

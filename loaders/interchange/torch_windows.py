@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from loaders.interchange.columns import Column, columns, tables
+from loaders.interchange.facts import chosen
 from loaders.windows.groups import Groups
 from recorder.errors import ExportError, OptionError
 from recorder.format.layout import EVENTS, RUNNING, TIMESTEPS, WEIGHT_CHANGES
@@ -51,7 +52,7 @@ class TorchWindows(Dataset[dict[str, torch.Tensor]]):
             raise OptionError(f"names: expected a list of streams, got {names!r}")
         self.length, self.stride = _positive("length", length), _positive("stride", stride)
         self.names, self.in_memory, self._recording = list(names), in_memory, recording
-        self.episodes = list(recording.list_episodes() if episodes is None else episodes)
+        self.episodes = chosen(recording, episodes)
         self._open: dict[int, dict[str, Column]] = {}
         self._held: dict[int, dict[str, torch.Tensor]] = {}
         counts = []
@@ -139,6 +140,10 @@ def _tensor(values: NDArray[Any], name: str = "values") -> torch.Tensor:
 
 
 def _positive(name: str, value: int) -> int:
-    if operator.index(value) < 1:
+    try:
+        found = operator.index(value)
+    except TypeError as error:
+        raise OptionError(f"{name}: expected a number of rows, got {value!r}") from error
+    if found < 1:
         raise OptionError(f"{name}: expected 1 or more, got {value!r}")
-    return operator.index(value)
+    return found

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.interchange.columns import blocks, rising
-from loaders.interchange.joined import Placed
+from loaders.interchange.columns import Block, blocks
+from loaders.interchange.joined import Placed, check_rising
 from recorder.errors import ExportError
-from recorder.format.layout import SPIKES
+from recorder.format.layout import SPIKES, TIMESTEPS
 
 
 class Trains:
@@ -28,15 +28,14 @@ class Trains:
     """
 
     def __init__(self, placed: Sequence[Placed]) -> None:
-        having = [part for part in placed if SPIKES in part.names]
-        sizes = {part.episode.n_neurons or 0 for part in having}
+        having = [part for part in placed if SPIKES in part.tables]
+        sizes = {part.tables[SPIKES][SPIKES].shape[1] for part in having}
         if len(sizes) > 1:
             raise ExportError(
                 f"episodes have spikes of {sorted(sizes)} neurons: give them files of their own"
             )
         for part in having:
-            if not rising(part.episode, SPIKES):
-                raise ExportError(f"spikes of {part.episode!r}: timesteps fall, and time must not")
+            check_rising(part, SPIKES)
         self.n_neurons = sizes.pop() if sizes else 0
         counts = np.zeros(self.n_neurons, np.int64)
         kinds = {None if (v := b.get("values")) is None else v.dtype for b in _all(having, counts)}
@@ -49,7 +48,7 @@ class Trains:
         self.values = None if kind is None else _scratch(total, kind)
         free = self.ends - counts
         for part in having:
-            for block in blocks(part.episode, SPIKES):
+            for block in _blocks(part):
                 order = np.argsort(block["neuron_ids"], kind="stable")
                 neurons = block["neuron_ids"][order]
                 own = np.bincount(neurons, minlength=self.n_neurons)
@@ -65,9 +64,14 @@ class Trains:
         return slice(int(self.ends[neuron - 1]) if neuron else 0, int(self.ends[neuron]))
 
 
+def _blocks(part: Placed) -> Iterator[Block]:
+    # The rows that were there at first, in this pass and in the next one.
+    return blocks(part.episode, SPIKES, len(part.tables[SPIKES][TIMESTEPS]))
+
+
 def _all(having: Sequence[Placed], counts: NDArray[np.int64]) -> Any:
     for part in having:
-        for block in blocks(part.episode, SPIKES):
+        for block in _blocks(part):
             counts += np.bincount(block["neuron_ids"], minlength=len(counts))
             yield block
 

@@ -52,6 +52,7 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 @click.option("--only", metavar="TABLE", multiple=True, help="Parquet, NWB: only such, like spikes.")
 @click.option("--report", "reports", metavar="STREAM", multiple=True, help="SONATA: only these streams.")
 @click.option("--population", default="default", show_default=True, help="SONATA: name of the nodes.")
+@click.option("--float32", "as_float32", is_flag=True, help="SONATA: round reports to float32.")
 @click.option("--observations", metavar="STREAM", help="Agents: what was seen.")
 @click.option("--actions", metavar="STREAM", help="Agents: what was done.")
 @click.option(
@@ -118,7 +119,7 @@ def _nwb(recording: ExperimentLoader, given: dict[str, Any]) -> str:
 def _sonata(recording: ExperimentLoader, given: dict[str, Any]) -> str:
     from loaders.interchange.aside import aside
 
-    chosen = {key: given[key] for key in ("dt", "units", "population")}
+    chosen = {key: given[key] for key in ("dt", "units", "population", "as_float32")}
     target = Path(given["out"])
     with aside(target, folder=True) as part:
         for number in recording.list_episodes() if given["episodes"] is None else given["episodes"]:

@@ -1,7 +1,8 @@
 """HDF5's dimension scales for dense streams: what opens netCDF-4 files then knows time and neurons by name.
 
 See "HDF5 Dimension Scale Specification" and the netCDF-4 format. Timesteps are the scale of the rows that
-they belong to; other axes have one at the root, named by length, or ``neuron`` where it is the network's.
+they belong to. Other axes have one at the root, named by length, and a second axis of the same length one
+of its own; the first axis of neural states is ``neuron`` where it has as many entries as the network.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def put_scales(file: h5py.File) -> None:
         for part in (NEURAL, BEHAVIOR):
             group = None if episode is None else child_group(episode, part)
             if group is not None:
-                _part(group, axes)
+                _part(group, axes, part == NEURAL)
 
 
 def is_scale(file: h5py.File, name: str) -> bool:
@@ -51,7 +52,7 @@ def remove_scales(file: h5py.File) -> None:
     file[EPISODES].visititems(look)
 
 
-def _part(group: h5py.Group, axes: _Axes) -> None:
+def _part(group: h5py.Group, axes: _Axes, neural: bool) -> None:
     for name in names(group):
         dataset = child_dataset(group, name)
         if dataset is None or name == TIMESTEPS or name.endswith(OWN_TIMESTEPS):
@@ -63,15 +64,17 @@ def _part(group: h5py.Group, axes: _Axes) -> None:
         if not h5py.h5ds.is_scale(clock.id):
             clock.make_scale(clock.name.rpartition("/")[2])
         dataset.dims[0].attach_scale(clock)
+        used: set[str] = set()
         for axis, length in enumerate(dataset.shape[1:], start=1):
-            dataset.dims[axis].attach_scale(axes.of(length))
+            dataset.dims[axis].attach_scale(axes.of(length, neural and axis == 1, used))
 
 
 class _Axes:
-    """Scales of axes that are no time, one for each length."""
+    """Scales of axes that are no time, some for each length."""
 
     def __init__(self, file: h5py.File) -> None:
-        self._file, self._made = file, {}  # type: ignore[var-annotated]
+        self._file = file
+        self._made: dict[str, h5py.Dataset] = {}
         network = child_group(file, NETWORK)
         neurons = None if network is None else child_group(network, NEURONS)
         ids = None if neurons is None else neurons.get("neuron_ids")
@@ -79,12 +82,16 @@ class _Axes:
         if isinstance(ids, h5py.Dataset) and ids.ndim == 1 and ids.dtype.kind in "iu":
             self._ids = ids[:]
 
-    def of(self, length: int) -> h5py.Dataset:
-        """The scale of this length."""
-        if length not in self._made:
-            known = self._ids is not None and len(self._ids) == length
-            name = NEURON if known else f"{_AXIS}{length}"
+    def of(self, length: int, neurons: bool, used: set[str]) -> h5py.Dataset:
+        """A scale of this length, which may be the ``neurons``', and is none of those in ``used``."""
+        known = neurons and self._ids is not None and len(self._ids) == length
+        name = own = NEURON if known else f"{_AXIS}{length}"
+        # One scale twice would be one dimension twice: by its name readers would take the diagonal.
+        while name in used:
+            name = f"{own}_{int(name.removeprefix(own).strip('_') or 1) + 1}"
+        used.add(name)
+        if name not in self._made:
             made = self._file.create_dataset(name, data=self._ids if known else np.arange(length))
             made.make_scale(name)
-            self._made[length] = made
-        return self._made[length]
+            self._made[name] = made
+        return self._made[name]

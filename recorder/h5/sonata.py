@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 _MAGIC, _VERSION = 0x0A7A, (0, 1)
 _SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 _CHUNK = 1 << 18
+_SUMS = 1 << 20
+_TOLERANCE = 1e-6
 
 
 def write_spikes(
@@ -36,6 +38,28 @@ def write_spikes(
         for values, neurons in blocks:
             _extend(times, values)
             _extend(nodes, neurons.astype(np.uint64))
+
+
+def report_stop(first: float, step: float, rows: int) -> float | None:
+    """The time of stop, in ms, for which libsonata finds so many rows; None where it would not find them.
+
+    It adds the step up until it comes within 1e-6 of the stop, takes each sum for the time of a row, and
+    begins with the first one that is later than the start less 1e-6: of times so large that 1e-6 is lost
+    in them it misses one.
+    """
+    last, done = first, 0
+    while done < rows - 1:
+        # As it adds: one after the other, each sum rounded.
+        part = np.full(min(_SUMS, rows - done), step)
+        part[0] = last
+        sums = np.add.accumulate(part)
+        exact = first + step * np.arange(done, done + len(sums))
+        if np.abs(sums - exact).max() >= step / 2:
+            return None
+        last, done = float(sums[-1]), done + len(sums) - 1
+    stop = last + step
+    found = first < first + _TOLERANCE and last < stop - _TOLERANCE
+    return stop if found else None
 
 
 def write_report(

@@ -119,6 +119,21 @@ def test_parquet_is_written_by_row_groups(
     same_table(experiment.get_episode(0), "neural_states/v", file.read())
 
 
+def test_a_column_that_is_called_episode_keeps_its_own_name_apart(tmp_path: Path) -> None:
+    with DataExporter("episode", output_base_dir=str(tmp_path)) as out:
+        out.start_episode()
+        for step in range(3):
+            out.log(timestep=step, behavior={"episode": step})
+            out.log(timestep=step, synapse_id=1, old_weight=0.0, new_weight=1.0, episode=step + 5)
+        out.end_episode()
+    with ExperimentLoader(out.output_dir) as loader:
+        folder = loader.to_parquet(tmp_path / "out")
+    for name, first in (("behavior/episode", 0), ("weight_changes", 5)):
+        found = pd.read_parquet(folder / name)
+        assert found["logged_episode"].tolist() == [first, first + 1, first + 2]
+        assert found["episode"].astype(int).tolist() == [0, 0, 0]
+
+
 def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
     with DataExporter("complex", output_base_dir=str(tmp_path)) as out:
         out.start_episode()

@@ -47,6 +47,8 @@ def test_spike_trains_and_events_come_back_equal(experiment: ExperimentLoader) -
             assert_array_equal(train.times.rescale("s").magnitude, own * DT)
             assert (train.t_start, train.t_stop) == (start * DT * pq.s, stop * DT * pq.s)
             assert train.annotations["neuron_ids"] == 100 + neuron
+            assert train.sampling_rate == 1 / DT * pq.Hz
+        assert loads(segment.annotations["summary"].encode())["score"] == segment.index / 3
         assert len(segment.spiketrains) == 5
         changes, cue = segment.events
         assert [str(loads(text.encode())) for text in cue.labels] == [
@@ -75,5 +77,8 @@ def test_what_is_missing_is_said(experiment: ExperimentLoader) -> None:
         experiment.to_neo()
     with pytest.raises(OptionError, match="quantities knows no 'millivolts of mine'"):
         experiment.get_episode(0).to_neo(dt=DT, units={"behavior/x": "millivolts of mine"})
+    for unit in ("1/0", "12", "None"):
+        with pytest.raises(OptionError, match="quantities"):
+            experiment.get_episode(0).to_neo(dt=DT, units={"behavior/x": unit})
     with pytest.raises(KeyError, match="has no 'v'"):
         experiment.to_neo(dt=DT, units={"v": "mV"})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from loaders import ExperimentLoader, ExportError
+from loaders import ExperimentLoader, ExportError, ExportWarning
 from loaders.interchange import columns, streamed
 from recorder import DataExporter, OptionError
 from recorder.format.document import loads
@@ -159,6 +159,75 @@ def test_neurons_that_are_silent_are_units_without_times(tmp_path: Path) -> None
         assert file.units["neuron_types"][:].tolist() == ["a", "b"]
         assert file.units["neuron_odd"][:].tolist() == [1.5, 2.5]
         assert file.trials["stop_time"][:].tolist() == [1.0, 1.0]
+
+
+def test_columns_named_as_nwbs_own_are_renamed(tmp_path: Path) -> None:
+    names = ("id", "timestamp", "description", "colnames", "name", "columns")
+    with DataExporter("named", output_base_dir=str(tmp_path)) as out:
+        out.start_episode()
+        for step in range(3):
+            given = dict.fromkeys(names, 70 + step)
+            out.log(timestep=step, synapse_id=1, old_weight=0.0, new_weight=1.0, **given)
+        out.end_episode()
+    with ExperimentLoader(out.output_dir) as loader:
+        path = loader.to_nwb(tmp_path / "a.nwb", dt=1.0)
+    with pynwb.NWBHDF5IO(path, "r") as io:
+        found = io.read().processing["plasticity"]["weight_changes"].to_dataframe()
+    assert found["timestamp"].tolist() == [0.0, 1.0, 2.0]
+    for name in names:
+        assert found[f"logged_{name}"].tolist() == [70, 71, 72]
+
+
+def test_files_of_parts_have_identifiers_of_their_own(experiment: ExperimentLoader, tmp_path: Path) -> None:
+    found = set()
+    parts = ((None, "rewards"), ([0], "rewards"), ([1], "rewards"), ([1], "spikes"))
+    for number, (episodes, only) in enumerate(parts):
+        path = experiment.to_nwb(tmp_path / f"{number}.nwb", dt=DT, episodes=episodes, only=[only])
+        with pynwb.NWBHDF5IO(path, "r") as io:
+            file = io.read()
+            found.add(file.identifier)
+            assert file.session_id == experiment.experiment_dir.name
+    assert len(found) == 4
+
+
+def test_series_with_fewer_rows_than_neurons_are_tables(tmp_path: Path) -> None:
+    inspector = pytest.importorskip("nwbinspector")
+    rows = np.random.default_rng(0).random((5, 10))
+    with DataExporter("wide", output_base_dir=str(tmp_path), neural_sampling_rate=1) as out:
+        out.start_episode()
+        for step in range(30):
+            state = {"v": rows[step]} if step < 5 else None
+            wide = {"events": rows[step]} if step < 5 else {}
+            out.log(step, state, np.arange(4) == step % 4, {"x": 1.0, **wide})
+        out.log(timestep=3, event_type="cue", data={"a": 1})
+        out.end_episode()
+    told = pytest.warns(ExportWarning, match="neural_states/v, behavior/events: fewer rows")
+    with ExperimentLoader(out.output_dir) as loader, told:
+        path = loader.to_nwb(tmp_path / "a.nwb", dt=0.5, units={"neural_states/v": "mV"})
+    assert not pynwb.validate(path=path)
+    found = list(inspector.inspect_nwbfile(nwbfile_path=path))
+    assert not [m for m in found if m.importance.value >= inspector.Importance.CRITICAL.value]
+    with pynwb.NWBHDF5IO(path, "r") as io:
+        file = io.read()
+        for table in (file.acquisition["v"], file.processing["behavior"]["logged_events"]):
+            assert_array_equal(table["timestamp"][:], np.arange(5) * 0.5)
+            assert_array_equal(table[table.colnames[1]][:], rows)
+        assert "mV" in file.acquisition["v"].description
+        assert list(file.processing["behavior"]["behavior"].time_series) == ["x"]
+
+
+def test_arguments_that_cannot_be_are_said_to_be_wrong(experiment: ExperimentLoader, tmp_path: Path) -> None:
+    for about in ({"foo": 1}, {"session_start_time": "2026-01-01"}, {"subject": {"foo": 1}}):
+        with pytest.raises(OptionError, match="about: "):
+            experiment.to_nwb(tmp_path / "a.nwb", dt=DT, about=about)
+    with pytest.raises(OptionError, match="expected a text for behavior/x, got 5"):
+        experiment.to_nwb(tmp_path / "a.nwb", dt=DT, units={"behavior/x": 5})  # type: ignore[dict-item]
+    with pytest.raises(OptionError, match="each one once"):
+        experiment.to_nwb(tmp_path / "a.nwb", dt=DT, episodes=[0, 0])
+    with pytest.raises(OptionError, match="only: expected a collection"):
+        experiment.to_nwb(tmp_path / "a.nwb", dt=DT, only="spikes")
+    with pytest.raises(ExportError, match="without an episode"):
+        experiment.to_nwb(tmp_path / "a.nwb", dt=DT, episodes=[])
 
 
 def test_what_nwb_cannot_hold_is_refused(experiment: ExperimentLoader, tmp_path: Path) -> None:

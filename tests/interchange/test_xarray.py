@@ -60,6 +60,15 @@ def test_a_tree_has_the_loaders_values(experiment: ExperimentLoader) -> None:
     assert dims == {"x": "timestep", "image": "timestep", "rare": "rare_timestep"}
 
 
+def test_events_and_changes_have_times_and_episodes_their_summary(experiment: ExperimentLoader) -> None:
+    tree = experiment.to_xarray(dt=0.5)
+    for number in range(3):
+        node = tree[f"episodes/episode_{number:04d}"]
+        for name in ("events", "weight_changes"):
+            assert_array_equal(node[f"{name}/time"], node[f"{name}/timestep"].values * 0.5)
+        assert loads(node.attrs["summary"].encode())["score"] == number / 3
+
+
 def test_values_are_read_when_they_are_asked_for(
     experiment: ExperimentLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
