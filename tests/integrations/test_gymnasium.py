@@ -159,7 +159,14 @@ def test_autoreset_goes_around_it(exporter: DataExporter) -> None:
 
 
 def test_what_is_recorded_already_cannot_be_given_also(exporter: DataExporter) -> None:
-    for also in ({"reward": 1.0}, {"behavior": {"terminated": True}}, 5):
+    for also in (
+        {"reward": 1.0},
+        {"behavior": {"terminated": True}},
+        5,
+        {"timestep": 5},
+        {5: 1},
+        {"self": 1},
+    ):
         env = RecordEpisodes(Nested(), exporter, also=lambda _, also=also: also)
         env.reset()
         with pytest.raises(InputError, match="also"):
