@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,22 @@ class Leaves:
     Raises
     ------
     OptionError
-        A space whose elements have no fixed shape: text, graphs, sequences, one of several.
+        A space whose elements have no fixed shape (text, graphs, sequences, one of several), or of which two
+        arrays would have one name.
     InvalidNameError
         A key that HDF5 cannot hold.
     """
 
     def __init__(self, name: str, space: Any) -> None:
-        self._paths = dict(_paths(name, space, ()))
+        paths = _paths(name, space, ())
+        for leaf, times in Counter(leaf for leaf, _ in paths).items():
+            if times > 1:
+                raise OptionError(
+                    f"{times} arrays of the space would be recorded as {leaf}, where a key has a dot "
+                    "in it, or is a number and a text: rename it, by gymnasium.wrappers.TransformObservation "
+                    "or TransformAction"
+                )
+        self._paths = dict(paths)
         self._alone = name if self._paths == {name: ()} else None
 
     def of(self, value: Any) -> dict[str, Any]:

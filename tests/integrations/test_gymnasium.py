@@ -192,3 +192,10 @@ def test_a_forked_worker_is_told_whose_the_recording_is(exporter: DataExporter) 
         os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     RecordEpisodes(Nested(), exporter).reset()
+
+
+def test_two_arrays_of_one_name_are_refused_at_once(exporter: DataExporter) -> None:
+    env, box = Nested(), spaces.Box(-1, 1, (1,), np.float32)
+    env.observation_space = spaces.Dict({"a": spaces.Dict({"b": box}), "a.b": box})
+    with pytest.raises(OptionError, match=r"2 arrays .* observation\.a\.b"):
+        RecordEpisodes(env, exporter)
