@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat
 
-from recorder.admission import as_array
 from recorder.errors import NoEpisodeError
+from recorder.integrations.course import Course, Success, noted, told
 from recorder.integrations.extra import missing
 from recorder.integrations.spaces import Leaves
 from recorder.integrations.target import Target, joined
@@ -15,14 +15,6 @@ try:
     import gymnasium
 except ImportError as error:
     raise missing("gymnasium", error) from error
-
-Success = Callable[[bool, bool, Mapping[str, Any]], bool]
-"""Takes ``terminated``, ``truncated`` and ``info`` of an episode's last step."""
-
-
-def told(terminated: bool, truncated: bool, info: Mapping[str, Any]) -> bool:  # noqa: ARG001
-    """What the environment says itself: ``info["is_success"]``, or else ``info["success"]``."""
-    return bool(info.get("is_success", info.get("success", False)))
 
 
 class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -46,7 +38,8 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         ``{"neural_state": {"v": agent.v}}``.
     success : callable, optional
         ``success(terminated, truncated, info)`` of the last step says whether the episode succeeded. By
-        default ``info["is_success"]`` or ``info["success"]``; where there is neither, it did not.
+        default ``info["is_success"]`` or ``info["success"]``; where there is neither, it did not. Whatever
+        it raises is raised by ``step()``, and the episode has ended without success.
 
     Raises
     ------
@@ -77,7 +70,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, info = self.env.reset(seed=seed, options=options)
         held = self._observations.copied(observation)
         if not self._running() or self._course.steps:
-            self._end(success=False)
+            self._end()
             self._episode = self._target.start_episode()
         self._course = Course(held, seed)
         return observation, info
@@ -90,9 +83,11 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         NoEpisodeError
             The environment was not reset since its last episode ended; no step was taken.
         InputError
-            What ``log()`` refuses; the step was taken and is not recorded.
+            What ``log()`` refuses; the step was taken and is not recorded. At an episode's end: a last
+            observation that cannot be stored, or a success that is neither true nor false; the episode
+            has ended without.
         """
-        if not self._running():
+        if not self._running() or self._course.over:
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
         # Before the step, which may change what the caller gave.
         behavior = {**self._course.observation, **self._actions.copied(action)}
@@ -102,50 +97,38 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._course.observation = self._observations.copied(observation)
         if self._also is not None:
             row = joined(row, self._also(info))
-        self._target.log(self._course.steps, **row)
-        self._course.count(float(reward), ended=(bool(terminated), bool(truncated)))
-        if terminated or truncated:
-            self._end(success=self._success(bool(terminated), bool(truncated), info))
+        course = self._course
+        self._target.log(course.steps, **row)
+        course.count(reward, bool(terminated), bool(truncated))
+        if course.over:
+            self._finish(info)
         return observation, reward, terminated, truncated, info
 
     def close(self) -> None:
         """End the episode and close the environment; the recording stays open."""
-        self._end(success=False)
+        self._end()
         super().close()
 
     def _running(self) -> bool:
         return self._episode is not None and self._target.current_episode is self._episode
 
-    def _end(self, *, success: bool) -> None:
+    def _finish(self, info: Mapping[str, Any]) -> None:
+        first: Exception | None = None
+        try:
+            self._course.judge(self._success, info)
+        except Exception as error:
+            first = noted(first, error)
+        try:
+            self._end()
+        except Exception as error:
+            first = noted(first, error)
+        if first is not None:
+            raise first
+
+    def _end(self) -> None:
+        # What cannot be ended now, because of its target, is tried again by the next reset() or close().
         if self._running():
-            self._target.end_episode(success, self._course.summary())
-        self._episode = None
-
-
-class Course:
-    """How an environment's episode has gone so far."""
-
-    def __init__(self, observation: dict[str, Any] | None = None, seed: int | None = None) -> None:
-        self.observation, self.seed = observation or {}, seed
-        self.steps, self.gained = 0, 0.0
-        self.ended = False, False
-
-    def count(self, reward: float, *, ended: tuple[bool, bool]) -> None:
-        """A step was recorded."""
-        self.steps += 1
-        self.gained += reward
-        self.ended = ended
-
-    def summary(self) -> dict[str, Any]:
-        """What is stored at the end; the observation is the last one."""
-        return {
-            "steps": self.steps,
-            "return": self.gained,
-            "terminated": self.ended[0],
-            "truncated": self.ended[1],
-            "seed": self.seed,
-            "final": {name: as_array(name, None, part)[()] for name, part in self.observation.items()},
-        }
+            self._course.end(self._target)
 
 
 def described(spec: Any, observations: Any, actions: Any) -> dict[str, str]:

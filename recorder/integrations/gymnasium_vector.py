@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from recorder.errors import FlightrecError, NoEpisodeError
 from recorder.exporter import DataExporter
+from recorder.integrations.course import Course, Success, told
 from recorder.integrations.extra import missing
-from recorder.integrations.gymnasium import Course, Success, described, told
+from recorder.integrations.gymnasium import described
 from recorder.integrations.spaces import Leaves, row
 from recorder.utils import create_output_dir
 
@@ -177,7 +178,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
             exporter.start_episode()
         behavior |= {"terminated": ends[0], "truncated": ends[1]}
         exporter.log(course.steps, behavior=behavior, reward=reward)
-        course.count(reward, ended=(ends[0], ends[1]))
+        course.count(reward, ends[0], ends[1])
 
     def _finish(self, index: int, ends: list[bool], infos: dict[str, Any]) -> None:
         info = info_of(infos, index)
@@ -187,13 +188,14 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
             final = self._observations.copied(info["final_obs"]) if "final_obs" in info else {}
             info = info.get("final_info", {})
         if self.exporters[index].current_episode is not None:
-            self._end(index, success=self._success(ends[0], ends[1], info), final=final)
+            self._end(index, success=bool(self._success(ends[0], ends[1], info)), final=final)
         self._courses[index] = Course()
 
     def _end(self, index: int, *, success: bool, final: dict[str, Any] | None = None) -> None:
         course = self._courses[index]
         course.observation = row(self._held, index) if final is None else final
-        self.exporters[index].end_episode(success, course.summary())
+        course.won = success
+        course.end(self.exporters[index])
 
 
 def info_of(infos: Mapping[str, Any], index: int) -> dict[str, Any]:

@@ -199,3 +199,116 @@ def test_two_arrays_of_one_name_are_refused_at_once(exporter: DataExporter) -> N
     env.observation_space = spaces.Dict({"a": spaces.Dict({"b": box}), "a.b": box})
     with pytest.raises(OptionError, match=r"2 arrays .* observation\.a\.b"):
         RecordEpisodes(env, exporter)
+
+
+class Odd(gymnasium.Env):
+    """Gives what it is told to: functions of the number of steps since the reset."""
+
+    observation_space: Any = spaces.Box(-99, 99, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, length: int = 3, **gives: Any) -> None:
+        self.length, self.t, self.closed = length, 0, False
+        self.gives = {
+            "observation": lambda t: np.full(2, t, np.float32),
+            "reward": float,
+            "info": lambda _: {},
+        }
+        self.gives |= gives
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict[str, Any]]:  # noqa: ARG002
+        self.t = 0
+        return self.gives["observation"](0), {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, Any]:  # noqa: ARG002
+        self.t += 1
+        observation, reward, info = (self.gives[key](self.t) for key in ("observation", "reward", "info"))
+        return observation, reward, self.t == self.length, False, info
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def told_by(function: Any, *arguments: Any) -> Exception | None:
+    """What it raises."""
+    try:
+        function(*arguments)
+    except Exception as error:
+        return error
+    return None
+
+
+def episodes_of(exporter: DataExporter) -> list[tuple[list[int], dict[str, Any], bool]]:
+    """Timesteps, summary and success of each."""
+    exporter.close()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        out = []
+        for number in experiment.list_episodes():
+            episode = experiment.get_episode(number)
+            steps = episode.get_behavior()["timesteps"].tolist()
+            out.append((steps, experiment.get_episode_summary(number), episode.get_metadata()["success"]))
+        return out
+
+
+def test_an_episode_ends_without_a_last_observation_that_cannot_be_stored(exporter: DataExporter) -> None:
+    observed = lambda t: None if t == 3 else np.full(2, t, np.float32)  # noqa: E731
+    env = RecordEpisodes(Odd(observation=observed), exporter)
+    for _ in range(2):
+        env.reset()
+        errors = [told_by(env.step, 0) for _ in range(3)]
+        assert errors[:2] == [None, None]
+        assert isinstance(errors[2], InputError)
+        assert "observation at timestep 3" in str(errors[2])
+        assert exporter.current_episode is None
+    env.close()
+    for steps, summary, _ in episodes_of(exporter):
+        assert (steps, summary["steps"], summary["return"]) == ([0, 1, 2], 3, 6.0)
+        assert (summary["terminated"], summary["final"]) == (True, {})
+
+
+def test_a_seed_that_cannot_be_stored_keeps_no_episode_open(exporter: DataExporter) -> None:
+    env = RecordEpisodes(Odd(), exporter)
+    env.reset(seed=np.random.SeedSequence(5))
+    env.step(0)
+    env.close()
+    assert "entropy=5" in episodes_of(exporter)[0][1]["seed"]
+
+
+@pytest.mark.parametrize(
+    ("success", "wanted"),
+    [
+        (True, True),
+        (np.bool_(True), True),
+        (1.0, True),
+        (np.array([1]), True),
+        (None, False),
+        (np.array([True, False]), None),
+        ("yes", None),
+    ],
+)
+def test_success_is_what_the_environment_says_if_that_is_one_thing(
+    exporter: DataExporter, success: Any, wanted: bool | None
+) -> None:
+    env = RecordEpisodes(Odd(info=lambda _: {"success": success}), exporter)
+    for _ in range(2):
+        env.reset()
+        errors = [told_by(env.step, 0) for _ in range(3)]
+        assert errors[:2] == [None, None]
+        assert (errors[2] is None) == (wanted is not None)
+        if wanted is None:
+            assert isinstance(errors[2], InputError)
+            assert "Give success=" in str(errors[2])
+    assert [(steps, won) for steps, _, won in episodes_of(exporter)] == [([0, 1, 2], bool(wanted))] * 2
+
+
+def test_what_success_raises_comes_after_the_end(exporter: DataExporter) -> None:
+    def ambiguous(terminated: bool, truncated: bool, info: Any) -> Any:  # noqa: ARG001
+        return info["won"]  # of two
+
+    env = RecordEpisodes(Odd(1, info=lambda _: {"won": np.ones(2)}), exporter, success=ambiguous)
+    env.reset()
+    assert isinstance(told_by(env.step, 0), InputError)
+    env = RecordEpisodes(Odd(1), exporter, success=ambiguous)
+    env.reset()
+    assert isinstance(told_by(env.step, 0), KeyError)
+    assert [(steps, won) for steps, _, won in episodes_of(exporter)] == [([0], False)] * 2
