@@ -23,8 +23,8 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     Row ``t`` has under ``behavior`` the observation that the action was chosen by (``observation``), the
     ``action``, and what came of it: ``terminated``, ``truncated`` and the reward. Observations and actions
     that are dicts or tuples are streams like ``observation.camera`` and ``action.0``. The episode's summary
-    has ``steps``, ``return``, ``terminated``, ``truncated``, the ``seed`` of its reset and the ``final``
-    observation.
+    has ``steps``, ``return`` (NaN when a reward was no number), ``terminated``, ``truncated``, the ``seed``
+    of its reset and the ``final`` observation.
 
     Parameters
     ----------
@@ -83,25 +83,35 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         NoEpisodeError
             The environment was not reset since its last episode ended; no step was taken.
         InputError
-            What ``log()`` refuses; the step was taken and is not recorded. At an episode's end: a last
-            observation that cannot be stored, or a success that is neither true nor false; the episode
-            has ended without.
+            What ``log()`` refuses; the step was taken and counted, and its timestep has no row. At an
+            episode's end: a last observation that cannot be stored, or a success that is neither true nor
+            false; the episode has ended without.
         """
-        if not self._running() or self._course.over:
+        course = self._course
+        if not self._running() or course.over:
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
         # Before the step, which may change what the caller gave.
-        behavior = {**self._course.observation, **self._actions.copied(action)}
+        behavior = {**course.observation, **self._actions.copied(action)}
         observation, reward, terminated, truncated, info = self.env.step(action)
         behavior |= {"terminated": bool(terminated), "truncated": bool(truncated)}
-        row: dict[str, Any] = {"behavior": behavior, "reward": reward}
-        self._course.observation = self._observations.copied(observation)
-        if self._also is not None:
-            row = joined(row, self._also(info))
-        course = self._course
-        self._target.log(course.steps, **row)
-        course.count(reward, bool(terminated), bool(truncated))
+        # Before the row, which may be refused: the step was taken all the same.
+        timestep = course.count(reward, behavior["terminated"], behavior["truncated"])
+        course.observation = self._observations.copied(observation)
+        first: Exception | None = None
+        try:
+            row: dict[str, Any] = {"behavior": behavior, "reward": reward}
+            if self._also is not None:
+                row = joined(row, self._also(info))
+            self._target.log(timestep, **row)
+        except Exception as error:
+            first = error
         if course.over:
-            self._finish(info)
+            try:
+                self._finish(info)
+            except Exception as error:
+                first = noted(first, error)
+        if first is not None:
+            raise first
         return observation, reward, terminated, truncated, info
 
     def close(self) -> None:

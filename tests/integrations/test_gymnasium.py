@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from loaders import ExperimentLoader
-from recorder import ClosedError, DataExporter, InputError, NoEpisodeError, OptionError
+from recorder import (
+    ClosedError,
+    DataExporter,
+    InputError,
+    NoEpisodeError,
+    OptionError,
+    StreamTypeError,
+)
 
 gymnasium = pytest.importorskip("gymnasium")
 from gymnasium import spaces  # noqa: E402
@@ -312,3 +319,39 @@ def test_what_success_raises_comes_after_the_end(exporter: DataExporter) -> None
     env.reset()
     assert isinstance(told_by(env.step, 0), KeyError)
     assert [(steps, won) for steps, _, won in episodes_of(exporter)] == [([0], False)] * 2
+
+
+def test_a_refused_row_leaves_a_gap_and_the_episode_ends_when_it_does(exporter: DataExporter) -> None:
+    observed = lambda t: np.full(2, t, np.float64 if t in (1, 3) else np.float32)  # noqa: E731
+    env = RecordEpisodes(Odd(4, observation=observed), exporter)
+    for _ in range(2):
+        env.reset(seed=1)
+        errors = [told_by(env.step, 0) for _ in range(4)]
+        assert [type(error) for error in errors] == [type(None), StreamTypeError] * 2
+        assert exporter.current_episode is None
+    for steps, summary, _ in episodes_of(exporter):
+        assert (steps, summary["steps"], summary["return"]) == ([0, 2], 4, 10.0)
+        assert (summary["terminated"], summary["final"]["observation"].tolist()) == (True, [4.0, 4.0])
+
+
+def test_the_return_is_nan_when_a_reward_is_no_number(exporter: DataExporter) -> None:
+    env = RecordEpisodes(Odd(reward=lambda t: np.ones(2) if t == 2 else 1.0), exporter)
+    env.reset()
+    assert [type(told_by(env.step, 0)) for _ in range(3)] == [type(None), StreamTypeError, type(None)]
+    ((steps, summary, _),) = episodes_of(exporter)
+    assert (steps, summary["steps"], np.isnan(summary["return"])) == ([0, 2], 3, True)
+
+
+def test_also_that_fails_is_a_gap_too_and_further_errors_are_notes(exporter: DataExporter) -> None:
+    env = RecordEpisodes(
+        Odd(2, info=lambda t: {"success": "?", "t": t} if t == 2 else {"t": t}),
+        exporter,
+        also=lambda info: {"neural_state": {"v": 1.0 / (info["t"] - 2)}},
+    )
+    env.reset()
+    env.step(0)
+    error = told_by(env.step, 0)
+    assert isinstance(error, ZeroDivisionError)
+    assert "InputError: success: expected one truth value" in error.__notes__[0]
+    ((steps, summary, _),) = episodes_of(exporter)
+    assert (steps, summary["steps"], summary["terminated"]) == ([0], 2, True)
