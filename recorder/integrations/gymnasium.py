@@ -116,8 +116,10 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def close(self) -> None:
         """End the episode and close the environment; the recording stays open."""
-        self._end()
-        super().close()
+        try:
+            self._end()
+        finally:
+            super().close()
 
     def _running(self) -> bool:
         return self._episode is not None and self._target.current_episode is self._episode

@@ -355,3 +355,15 @@ def test_also_that_fails_is_a_gap_too_and_further_errors_are_notes(exporter: Dat
     assert "InputError: success: expected one truth value" in error.__notes__[0]
     ((steps, summary, _),) = episodes_of(exporter)
     assert (steps, summary["steps"], summary["terminated"]) == ([0], 2, True)
+
+
+def test_the_environment_is_closed_even_where_its_episode_cannot_be_ended(
+    exporter: DataExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = RecordEpisodes(inner := Odd(), exporter)
+    env.reset()
+    env.step(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(exporter, "end_episode", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        assert isinstance(told_by(env.close), OSError)
+    assert inner.closed
