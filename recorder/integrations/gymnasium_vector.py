@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.errors import FlightrecError, NoEpisodeError
+from recorder.errors import FlightrecError, NoEpisodeError, OptionError
 from recorder.exporter import DataExporter
 from recorder.integrations.course import Course, Success, told
 from recorder.integrations.extra import missing
@@ -45,6 +45,9 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         ``env_0000_…`` and so on.
     success : callable, optional
         As for ``RecordEpisodes``.
+    autoreset_mode : AutoresetMode or str, optional
+        How the environments reset, where ``envs.metadata["autoreset_mode"]`` does not say it; Gymnasium's own
+        vectors do.
     **options
         Of each ``DataExporter``. ``ring_bytes`` is 64 MiB shared among all, at least 4 MiB each.
 
@@ -57,7 +60,8 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
     Raises
     ------
     OptionError
-        Observations or actions that are no arrays of one shape, or an option that cannot be what it is.
+        Observations or actions that are no arrays of one shape, an option that cannot be what it is, or
+        environments that do not say how they reset: rows of the wrong steps would be left out.
     OSError
         The folder cannot be written, or more files than this process may open: about three a recording.
     """
@@ -69,6 +73,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         output_base_dir: str | Path = "experiments",
         *,
         success: Success = told,
+        autoreset_mode: AutoresetMode | str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(envs)
@@ -77,7 +82,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         self._observations = Leaves("observation", envs.single_observation_space)
         self._actions = Leaves("action", envs.single_action_space)
         self._success = success
-        self._mode = AutoresetMode(envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        self._mode = mode_of(envs, autoreset_mode)
         self._held: dict[str, Any] = {}
         self._over = np.zeros(self.num_envs, np.bool_)
         self._courses = [Course() for _ in range(self.num_envs)]
@@ -196,6 +201,24 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         course.observation = row(self._held, index) if final is None else final
         course.won = success
         course.end(self.exporters[index])
+
+
+def mode_of(envs: VectorEnv[Any, Any, Any], given: AutoresetMode | str | None) -> AutoresetMode:
+    """How the environments reset: as they say themselves, or else as given."""
+    said = (envs.metadata or {}).get("autoreset_mode")
+    modes = ", ".join(repr(mode.value) for mode in AutoresetMode)
+    if said is None and given is None:
+        raise OptionError(
+            f"{envs} does not say in metadata['autoreset_mode'] how its environments reset: "
+            f"give autoreset_mode=, one of {modes}"
+        )
+    try:
+        found = {AutoresetMode(mode) for mode in (said, given) if mode is not None}
+    except ValueError as error:
+        raise OptionError(f"autoreset_mode must be one of {modes}: {error}") from error
+    if len(found) > 1:
+        raise OptionError(f"autoreset_mode={given!r}, and the environments' metadata say {said!r}")
+    return found.pop()
 
 
 def info_of(infos: Mapping[str, Any], index: int) -> dict[str, Any]:

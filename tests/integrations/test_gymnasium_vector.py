@@ -172,3 +172,30 @@ def test_options_that_cannot_be_leave_nothing_behind(tmp_path: Path) -> None:
         RecordVectorEpisodes(envs, "none", tmp_path, compression="best")
     assert list(tmp_path.iterdir()) == []
     assert not envs.closed
+
+
+def test_environments_that_do_not_say_how_they_reset_are_refused(tmp_path: Path) -> None:
+    envs = SyncVectorEnv([lambda: Countdown(2)], autoreset_mode=AutoresetMode.SAME_STEP)
+    envs.metadata = {}
+    for options, words in (
+        ({}, r"metadata\['autoreset_mode'\].* one of 'NextStep', 'SameStep', 'Disabled'"),
+        ({"autoreset_mode": "same"}, "one of 'NextStep'.*'same' is not"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            RecordVectorEpisodes(envs, "none", tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
+    with RecordVectorEpisodes(envs, "one", tmp_path, autoreset_mode="SameStep") as recorded:
+        recorded.reset()
+        for _ in range(2 + 3):
+            recorded.step(np.array([1]))
+    with ExperimentLoader(recorded.exporters[0].output_dir) as experiment:
+        rows = [experiment.get_episode(n).get_behavior()["timesteps"] for n in experiment.list_episodes()]
+        assert experiment.get_metadata()["gymnasium"]["autoreset_mode"] == "SameStep"
+    assert [row.tolist() for row in rows] == [[0, 1], [0, 1, 2]]
+
+
+def test_a_mode_other_than_the_environments_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="metadata say"):
+        RecordVectorEpisodes(
+            SyncVectorEnv([lambda: Countdown(2)]), "none", tmp_path, autoreset_mode="SameStep"
+        )
