@@ -21,7 +21,7 @@ from recorder.integrations.spaces import Leaves, row
 from recorder.utils import create_output_dir
 
 try:
-    from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+    from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 except ImportError as error:
     raise missing("gymnasium", error) from error
 
@@ -106,7 +106,9 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Reset all environments, or those of ``options["reset_mask"]``, and begin their episodes.
 
-        The summary of an episode has the ``seed`` as it is given here: one for all, or its own of a list.
+        The summary of an episode has the ``seed`` that its environment was reset with: its own of a list, or
+        ``seed + index``, which is what ``SyncVectorEnv`` and ``AsyncVectorEnv`` make of an int. Other vectors
+        make of it what they like: their summaries have the int as it was given.
         """
         mask = (options or {}).get("reset_mask")  # before the environments take it out
         chosen = np.ones(self.num_envs, np.bool_) if mask is None else np.array(mask)
@@ -114,7 +116,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         for index in np.flatnonzero(chosen).tolist():
             if self.exporters[index].current_episode is not None:
                 self._end(index, success=False)
-            self._courses[index] = Course(seed=seed[index] if isinstance(seed, list | tuple) else seed)
+            self._courses[index] = Course(seed=self._seed(seed, index))
         self._over &= ~chosen
         self._held = self._observations.copied(observations)
         return observations, infos
@@ -151,6 +153,11 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         if first is not None:
             raise first
         return observations, rewards, terminations, truncations, infos
+
+    def _seed(self, seed: Any, index: int) -> Any:
+        if isinstance(seed, int) and isinstance(self.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            return seed + index
+        return seed[index] if isinstance(seed, list | tuple | np.ndarray) else seed
 
     def close(self, **kwargs: Any) -> None:
         """End all episodes, close the recordings and the environments."""

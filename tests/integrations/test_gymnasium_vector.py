@@ -106,7 +106,7 @@ def test_each_recording_has_its_environments_own_episodes(tmp_path: Path, mode: 
                 assert episode.get_metadata()["success"] == (whole and number % 2 == 0)
                 summary = experiment.get_episode_summary(number)
                 assert summary["final"]["observation.at"].tolist() == [len(rows), number]
-                assert summary["seed"] == (None if number else 7)
+                assert summary["seed"] == (None if number else 7 + index)
                 assert (summary["steps"], summary["return"]) == (len(rows), rewards.sum())
 
 
@@ -199,3 +199,15 @@ def test_a_mode_other_than_the_environments_own_is_refused(tmp_path: Path) -> No
         RecordVectorEpisodes(
             SyncVectorEnv([lambda: Countdown(2)]), "none", tmp_path, autoreset_mode="SameStep"
         )
+
+
+def test_the_seed_of_each_environment_gives_its_episode_again(tmp_path: Path) -> None:
+    envs = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")] * 3)
+    with RecordVectorEpisodes(envs, "three", tmp_path) as recorded:
+        recorded.reset(seed=7)
+        recorded.step(np.zeros(3, np.int64))
+    for exporter in recorded.exporters:
+        with ExperimentLoader(exporter.output_dir) as experiment:
+            first = experiment.get_episode(0).get_behavior()["observation"][0]
+            seed = experiment.get_episode_summary(0)["seed"]
+        assert (gymnasium.make("CartPole-v1").reset(seed=seed)[0] == first).all()
