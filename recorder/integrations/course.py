@@ -142,3 +142,15 @@ def noted(first: Exception | None, error: Exception, where: str = "") -> Excepti
     if note and note not in getattr(first, "__notes__", ()):
         first.add_note(note)
     return first
+
+
+def each(*calls: Callable[[], object]) -> None:
+    """Make all of the calls, whatever they raise; the first error is raised at the end."""
+    first: Exception | None = None
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            first = noted(first, error)
+    if first is not None:
+        raise first

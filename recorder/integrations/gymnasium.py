@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat
 
 from recorder.errors import NoEpisodeError
-from recorder.integrations.course import Course, Success, noted, told
+from recorder.integrations.course import Course, Success, each, noted, told
 from recorder.integrations.extra import missing
 from recorder.integrations.spaces import Leaves
 from recorder.integrations.target import Target, joined
@@ -107,7 +107,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
             first = error
         if course.over:
             try:
-                self._finish(info)
+                each(lambda: course.judge(self._success, info), self._end)
             except Exception as error:
                 first = noted(first, error)
         if first is not None:
@@ -123,19 +123,6 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _running(self) -> bool:
         return self._episode is not None and self._target.current_episode is self._episode
-
-    def _finish(self, info: Mapping[str, Any]) -> None:
-        first: Exception | None = None
-        try:
-            self._course.judge(self._success, info)
-        except Exception as error:
-            first = noted(first, error)
-        try:
-            self._end()
-        except Exception as error:
-            first = noted(first, error)
-        if first is not None:
-            raise first
 
     def _end(self) -> None:
         # What cannot be ended now, because of its target, is tried again by the next reset() or close().

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recorder.errors import FlightrecError, NoEpisodeError, OptionError
+from recorder.errors import NoEpisodeError
 from recorder.exporter import DataExporter
-from recorder.integrations.course import Course, Success, told
+from recorder.integrations.course import Course, Success, each, noted, told
 from recorder.integrations.extra import missing
 from recorder.integrations.gymnasium import described
+from recorder.integrations.gymnasium_batch import info_of, mode_of, seed_of
 from recorder.integrations.spaces import Leaves, row
 from recorder.utils import create_output_dir
 
 try:
-    from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
+    from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 except ImportError as error:
     raise missing("gymnasium", error) from error
 
@@ -83,7 +83,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         self._actions = Leaves("action", envs.single_action_space)
         self._success = success
         self._mode = mode_of(envs, autoreset_mode)
-        self._held: dict[str, Any] = {}
+        self._held: dict[str, Any] | None = None
         self._over = np.zeros(self.num_envs, np.bool_)
         self._courses = [Course() for _ in range(self.num_envs)]
         options.setdefault("ring_bytes", max(_SMALLEST_RING, _RINGS // self.num_envs))
@@ -113,12 +113,15 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         mask = (options or {}).get("reset_mask")  # before the environments take it out
         chosen = np.ones(self.num_envs, np.bool_) if mask is None else np.array(mask)
         observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
-        for index in np.flatnonzero(chosen).tolist():
-            if self.exporters[index].current_episode is not None:
-                self._end(index, success=False)
-            self._courses[index] = Course(seed=self._seed(seed, index))
+        indexes = np.flatnonzero(chosen).tolist()
+        first = self._end_all(indexes)
+        for index in indexes:
+            self._courses[index] = Course(seed=seed_of(self.unwrapped, seed, index))
         self._over &= ~chosen
+        self._held = None
         self._held = self._observations.copied(observations)
+        if first is not None:
+            raise first
         return observations, infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -128,36 +131,38 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         ------
         NoEpisodeError
             An environment was not reset since its last episode ended; no step was taken.
-        FlightrecError
-            What ``log()`` of a recording raises; all others have their row.
+        Exception
+            What ``log()`` refuses, and what comes of an episode's end, as for ``RecordEpisodes``. The first
+            is raised when everything else of the step is recorded, of the same environment and of all others;
+            notes say of which environment it is, and what else went wrong.
         """
-        if not self._held or (self._mode == AutoresetMode.DISABLED and self._over.any()):
+        if self._held is None or (self._mode == AutoresetMode.DISABLED and self._over.any()):
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
         before, given = self._held, self._actions.copied(actions)
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
         self._held = self._observations.copied(observations)
-        over = np.asarray(terminations) | np.asarray(truncations)
-        resetting, self._over = self._over, over & (self._mode != AutoresetMode.SAME_STEP)
-        columns = (resetting, np.asarray(rewards), np.asarray(terminations), np.asarray(truncations))
-        first: FlightrecError | None = None
-        for index, (was_over, reward, *ends) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        columns = [np.asarray(column) for column in (rewards, terminations, truncations)]
+        resetting, self._over = self._over, columns[1] | columns[2]
+        if self._mode == AutoresetMode.SAME_STEP:
+            self._over = np.zeros_like(self._over)
+        first: Exception | None = None
+        for index, (was_over, reward, *ends) in enumerate(
+            zip(resetting.tolist(), *(column.tolist() for column in columns), strict=True)
+        ):
             if was_over:
                 continue
-            behavior = {**row(before, index), **row(given, index)}
             try:
-                self._log(index, behavior, reward, ends)
-            except FlightrecError as error:
-                first = first or error
+                self._log(index, before, given, reward, ends)
+            except Exception as error:
+                first = noted(first, error, self._place(index))
             if any(ends):
-                self._finish(index, ends, infos)
+                try:
+                    self._finish(index, infos)
+                except Exception as error:
+                    first = noted(first, error, self._place(index))
         if first is not None:
             raise first
         return observations, rewards, terminations, truncations, infos
-
-    def _seed(self, seed: Any, index: int) -> Any:
-        if isinstance(seed, int) and isinstance(self.unwrapped, SyncVectorEnv | AsyncVectorEnv):
-            return seed + index
-        return seed[index] if isinstance(seed, list | tuple | np.ndarray) else seed
 
     def close(self, **kwargs: Any) -> None:
         """End all episodes, close the recordings and the environments."""
@@ -173,68 +178,69 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         trace: TracebackType | None,
         **kwargs: Any,
     ) -> None:
+        first: Exception | None = None
         try:
             if error is None:
-                for index, exporter in enumerate(self.exporters):
-                    if exporter.current_episode is not None:
-                        self._end(index, success=False)
+                first = self._end_all(range(len(self.exporters)))
         finally:
             try:
                 self._opened.__exit__(kind, error, trace)
             finally:
                 super().close(**kwargs)
+        if first is not None:
+            raise first
 
-    def _log(self, index: int, behavior: dict[str, Any], reward: float, ends: list[bool]) -> None:
+    def _log(
+        self, index: int, before: dict[str, Any], given: dict[str, Any], reward: Any, ends: list[bool]
+    ) -> None:
         course, exporter = self._courses[index], self.exporters[index]
-        if exporter.current_episode is None:
+        # Before the row, which may be refused: the step was taken all the same.
+        timestep = course.count(reward, ends[0], ends[1])
+        if not timestep or exporter.current_episode is None:
             exporter.start_episode()
-        behavior |= {"terminated": ends[0], "truncated": ends[1]}
-        exporter.log(course.steps, behavior=behavior, reward=reward)
-        course.count(reward, ends[0], ends[1])
+        behavior = {**row(before, index), **row(given, index), "terminated": ends[0], "truncated": ends[1]}
+        exporter.log(timestep, behavior=behavior, reward=reward)
 
-    def _finish(self, index: int, ends: list[bool], infos: dict[str, Any]) -> None:
-        info = info_of(infos, index)
-        final = None
-        if self._mode == AutoresetMode.SAME_STEP:
-            # The observation is the next episode's first, and so is everything else in info.
-            final = self._observations.copied(info["final_obs"]) if "final_obs" in info else {}
-            info = info.get("final_info", {})
-        if self.exporters[index].current_episode is not None:
-            self._end(index, success=bool(self._success(ends[0], ends[1], info)), final=final)
-        self._courses[index] = Course()
+    def _finish(self, index: int, infos: Any) -> None:
+        # Whatever goes wrong, the next row is the next episode's.
+        course, self._courses[index] = self._courses[index], Course()
+        info: dict[str, Any] = {}
+        # The observation is then the next episode's first, and so is everything else in info.
+        same = self._mode == AutoresetMode.SAME_STEP
 
-    def _end(self, index: int, *, success: bool, final: dict[str, Any] | None = None) -> None:
-        course = self._courses[index]
-        course.observation = row(self._held, index) if final is None else final
-        course.won = success
-        course.end(self.exporters[index])
+        def judge() -> None:
+            info.update(info_of(infos, index))
+            course.judge(self._success, info.get("final_info", {}) if same else info)
 
+        def see() -> None:
+            if not same:
+                course.observation = row(self._held or {}, index)
+            elif "final_obs" in info:
+                course.observation = self._observations.copied(info["final_obs"])
 
-def mode_of(envs: VectorEnv[Any, Any, Any], given: AutoresetMode | str | None) -> AutoresetMode:
-    """How the environments reset: as they say themselves, or else as given."""
-    said = (envs.metadata or {}).get("autoreset_mode")
-    modes = ", ".join(repr(mode.value) for mode in AutoresetMode)
-    if said is None and given is None:
-        raise OptionError(
-            f"{envs} does not say in metadata['autoreset_mode'] how its environments reset: "
-            f"give autoreset_mode=, one of {modes}"
-        )
-    try:
-        found = {AutoresetMode(mode) for mode in (said, given) if mode is not None}
-    except ValueError as error:
-        raise OptionError(f"autoreset_mode must be one of {modes}: {error}") from error
-    if len(found) > 1:
-        raise OptionError(f"autoreset_mode={given!r}, and the environments' metadata say {said!r}")
-    return found.pop()
+        each(judge, see, lambda: self._end(index, course))
 
+    def _end_all(self, indexes: Iterable[int]) -> Exception | None:
+        """End the episodes of those that have one; returns what went wrong."""
+        first: Exception | None = None
+        for index in indexes:
+            course = self._courses[index]
+            try:
+                course.observation = row(self._held or {}, index)
+                self._end(index, course)
+            except Exception as error:
+                first = noted(first, error, self._place(index))
+        return first
 
-def info_of(infos: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """One environment's ``info`` of those that a vector of them returns."""
-    out: dict[str, Any] = {}
-    for key, value in infos.items():
-        has: NDArray[np.bool_] | None = infos.get(f"_{key}")
-        if has is not None and has[index]:
-            out[key] = info_of(value, index) if isinstance(value, dict) else value[index]
-        elif has is None and isinstance(value, np.ndarray) and value.ndim and not key.startswith("_"):
-            out[key] = value[index]
-    return out
+    def _end(self, index: int, course: Course) -> None:
+        exporter = self.exporters[index]
+        if exporter.current_episode is None:
+            return
+        if course.steps:
+            course.end(exporter)
+        else:
+            # One whose end was interrupted; what came of it is gone.
+            exporter.end_episode()
+
+    def _place(self, index: int) -> str:
+        return f"environment {index}, {self.exporters[index].output_dir}"
