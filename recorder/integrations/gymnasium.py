@@ -66,9 +66,20 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset the environment and begin an episode; one that has no step yet goes on instead."""
+        """Reset the environment and begin an episode; one that has no step yet goes on instead.
+
+        Raises
+        ------
+        InputError
+            The observation does not fit its space, or the last one cannot be stored; no episode has begun.
+        """
         observation, info = self.env.reset(seed=seed, options=options)
-        held = self._observations.copied(observation)
+        try:
+            held = self._observations.copied(observation, 0)
+        except Exception:
+            # What ran before is over in any case.
+            self._end()
+            raise
         if not self._running() or self._course.steps:
             self._end()
             self._episode = self._target.start_episode()
@@ -83,28 +94,33 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         NoEpisodeError
             The environment was not reset since its last episode ended; no step was taken.
         InputError
-            What ``log()`` refuses; the step was taken and counted, and its timestep has no row. At an
-            episode's end: a last observation that cannot be stored, or a success that is neither true nor
-            false; the episode has ended without.
+            An action whose keys are not those of its space; no step was taken. What ``log()`` refuses; the
+            step was taken and counted, and its timestep has no row. An observation whose keys are not those
+            of its space; the next row has none. At an episode's end: a last observation that cannot be
+            stored, or a success that is neither true nor false; the episode has ended without.
         """
         course = self._course
         if not self._running() or course.over:
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
         # Before the step, which may change what the caller gave.
-        behavior = {**course.observation, **self._actions.copied(action)}
+        behavior = {**course.observation, **self._actions.copied(action, course.steps)}
         observation, reward, terminated, truncated, info = self.env.step(action)
         behavior |= {"terminated": bool(terminated), "truncated": bool(truncated)}
         # Before the row, which may be refused: the step was taken all the same.
         timestep = course.count(reward, behavior["terminated"], behavior["truncated"])
-        course.observation = self._observations.copied(observation)
+        course.observation = {}
         first: Exception | None = None
+        try:
+            course.observation = self._observations.copied(observation, course.steps)
+        except Exception as error:
+            first = error
         try:
             row: dict[str, Any] = {"behavior": behavior, "reward": reward}
             if self._also is not None:
                 row = joined(row, self._also(info))
             self._target.log(timestep, **row)
         except Exception as error:
-            first = error
+            first = noted(first, error)
         if course.over:
             try:
                 each(lambda: course.judge(self._success, info), self._end)

@@ -140,12 +140,16 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
         before, given = self._held, self._actions.copied(actions)
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
-        self._held = self._observations.copied(observations)
+        self._held = {}
+        first: Exception | None = None
+        try:
+            self._held = self._observations.copied(observations)
+        except Exception as error:
+            first = error
         columns = [np.asarray(column) for column in (rewards, terminations, truncations)]
         resetting, self._over = self._over, columns[1] | columns[2]
         if self._mode == AutoresetMode.SAME_STEP:
             self._over = np.zeros_like(self._over)
-        first: Exception | None = None
         for index, (was_over, reward, *ends) in enumerate(
             zip(resetting.tolist(), *(column.tolist() for column in columns), strict=True)
         ):

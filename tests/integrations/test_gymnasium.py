@@ -367,3 +367,52 @@ def test_the_environment_is_closed_even_where_its_episode_cannot_be_ended(
         patched.setattr(exporter, "end_episode", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
         assert isinstance(told_by(env.close), OSError)
     assert inner.closed
+
+
+ONE = spaces.Box(-9, 9, (1,), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("space", "wrong", "words"),
+    [
+        (
+            spaces.Dict({"a": ONE, "b": ONE}),
+            {"a": np.ones(1, "f4")},
+            "observation.*: expected a dict of 'a', 'b'.*, got 'a'",
+        ),
+        (spaces.Dict({"a": ONE}), {"a": np.ones(1, "f4"), "mask": 1}, "got 'a', 'mask'"),
+        (spaces.Dict({"a": spaces.Dict({"b": ONE})}), {"a": 5}, r"observation\.a.*dict of 'b'.*got int"),
+        (spaces.Tuple((ONE, ONE)), (np.ones(1, "f4"),), "a tuple of 2.*got tuple of 1"),
+        (spaces.Tuple((ONE,)), 5, "a tuple of 1.*got int"),
+    ],
+)
+def test_observations_and_actions_have_the_keys_of_their_spaces(
+    exporter: DataExporter, space: Any, wrong: Any, words: str
+) -> None:
+    right = space.sample()
+    inner = Odd(5, observation=lambda t: wrong if t == 2 else right)
+    inner.observation_space = inner.action_space = space
+    env = RecordEpisodes(inner, exporter)
+    env.reset()
+    env.step(right)
+    with pytest.raises(InputError, match=words.replace("observation", "action")):
+        env.step(wrong)
+    assert inner.t == 1
+    with pytest.raises(InputError, match=words) as caught:
+        env.step(right)
+    assert caught.value.step == 2
+    env.step(right)
+    env.step(right)
+    inner.gives["observation"] = lambda _: wrong
+    with pytest.raises(InputError, match=words):
+        env.reset()
+    assert exporter.current_episode is None
+    exporter.close()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        behavior = experiment.get_episode(0).get_behavior()
+        assert experiment.get_episode_summary(0)["steps"] == 4
+    assert behavior["timesteps"].tolist() == [0, 1, 2, 3]
+    observed = [key for key in behavior if key.startswith("observation") and not key.endswith("_timesteps")]
+    for name in observed:
+        assert behavior[f"{name}_timesteps"].tolist() == [0, 1, 3]
+    assert observed

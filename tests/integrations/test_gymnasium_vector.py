@@ -292,6 +292,31 @@ def test_each_refused_row_is_told_and_leaves_a_gap(tmp_path: Path) -> None:
         assert (summary["steps"], summary["return"]) == (4, 10.0)
 
 
+def test_an_observation_of_other_keys_costs_no_row_but_itself(tmp_path: Path) -> None:
+    envs = SyncVectorEnv([lambda: Countdown(9), lambda: Countdown(9)])
+    below = envs.step
+
+    def step(actions: Any) -> Any:
+        observations, *more = below(actions)
+        if observations["at"][0, 0] == 2:
+            del observations["odd"]
+        return observations, *more
+
+    envs.step = step  # type: ignore[method-assign]
+    with RecordVectorEpisodes(envs, "two", tmp_path) as recorded:
+        recorded.reset()
+        ((at, error),) = raised_by(recorded, 4)
+    assert at == 1
+    assert isinstance(error, InputError)
+    assert "expected a dict of 'at', 'odd', as its space, got 'at'" in str(error)
+    for exporter in recorded.exporters:
+        with ExperimentLoader(exporter.output_dir) as experiment:
+            behavior = experiment.get_episode(0).get_behavior()
+        assert behavior["timesteps"].tolist() == [0, 1, 2, 3]
+        assert behavior["observation.at_timesteps"].tolist() == [0, 1, 3]
+        assert behavior["observation.at"][:, 0].tolist() == [0, 1, 3]
+
+
 def test_options_that_cannot_be_leave_nothing_behind(tmp_path: Path) -> None:
     envs = SyncVectorEnv([lambda: Countdown(9)])
     with pytest.raises(OptionError):
