@@ -10,6 +10,7 @@ import numpy as np
 from recorder.admission import as_array
 from recorder.errors import InputError
 from recorder.format.document import dumps
+from recorder.integrations.host import to_host
 from recorder.integrations.target import Target
 
 Success = Callable[[bool, bool, Mapping[str, Any]], Any]
@@ -82,7 +83,7 @@ class Course:
         first: Exception | None = None
         for name, part in self.observation.items():
             try:
-                final[name] = as_array(name, self.steps, part)[()]
+                final[name] = as_array(name, self.steps, to_host(part))[()]
             except InputError as error:
                 first = noted(first, error)
         target.end_episode(self.won, self._summary(final))
@@ -123,7 +124,7 @@ def told(terminated: bool, truncated: bool, info: Mapping[str, Any]) -> bool:  #
         return bool(value)
     hint = "Give success=, a function of terminated, truncated and info"
     try:
-        array = as_array("success", None, value)
+        array = as_array("success", None, to_host(value))
     except InputError as error:
         raise InputError("success", f"one truth value in info[{key!r}]", error.got, hint=hint) from error
     if array.size != 1:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.errors import OptionError
+from recorder.admission import as_array, describe
+from recorder.errors import InputError, OptionError
 from recorder.integrations.extra import missing
+from recorder.integrations.host import to_host
 
 try:
     from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
@@ -41,15 +43,31 @@ def seed_of(envs: VectorEnv[Any, Any, Any], seed: Any, index: int) -> Any:
     return seed[index] if isinstance(seed, list | tuple | np.ndarray) else seed
 
 
+def column(name: str, values: Any, num_envs: int) -> NDArray[Any]:
+    """Values for each environment, on the host.
+
+    Raises
+    ------
+    InputError
+        No numbers, or not one for each.
+    """
+    array = values if type(values) is np.ndarray else as_array(name, None, to_host(values))
+    if array.shape[:1] != (num_envs,):
+        raise InputError(name, f"one for each of {num_envs} environments", describe(array))
+    return array
+
+
 def info_of(infos: Any, index: int) -> dict[str, Any]:
     """One environment's ``info`` of those that a vector of them returns, or ``DictInfoToList`` around it."""
     if isinstance(infos, list | tuple):
         return dict(infos[index])
     out: dict[str, Any] = {}
     for key, value in infos.items():
+        if key.startswith("_"):
+            continue
         has: NDArray[np.bool_] | None = infos.get(f"_{key}")
         if has is not None and has[index]:
             out[key] = info_of(value, index) if isinstance(value, dict) else value[index]
-        elif has is None and isinstance(value, np.ndarray) and value.ndim and not key.startswith("_"):
+        elif has is None and getattr(value, "ndim", None) and index < len(value):
             out[key] = value[index]
     return out

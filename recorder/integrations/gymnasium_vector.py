@@ -16,7 +16,7 @@ from recorder.exporter import DataExporter
 from recorder.integrations.course import Course, Success, each, noted, told
 from recorder.integrations.extra import missing
 from recorder.integrations.gymnasium import described
-from recorder.integrations.gymnasium_batch import info_of, mode_of, seed_of
+from recorder.integrations.gymnasium_batch import column, info_of, mode_of, seed_of
 from recorder.integrations.spaces import Leaves, row
 from recorder.utils import create_output_dir
 
@@ -79,8 +79,8 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         super().__init__(envs)
         self.exporters: list[DataExporter] = []
         self._opened = contextlib.ExitStack()
-        self._observations = Leaves("observation", envs.single_observation_space)
-        self._actions = Leaves("action", envs.single_action_space)
+        self._observations = Leaves("observation", envs.single_observation_space, host=True)
+        self._actions = Leaves("action", envs.single_action_space, host=True)
         self._success = success
         self._mode = mode_of(envs, autoreset_mode)
         self._held: dict[str, Any] | None = None
@@ -111,7 +111,9 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         make of it what they like: their summaries have the int as it was given.
         """
         mask = (options or {}).get("reset_mask")  # before the environments take it out
-        chosen = np.ones(self.num_envs, np.bool_) if mask is None else np.array(mask)
+        chosen = np.ones(self.num_envs, np.bool_)
+        if mask is not None:
+            chosen = column("reset_mask", mask, self.num_envs).astype(np.bool_)
         observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
         indexes = np.flatnonzero(chosen).tolist()
         first = self._end_all(indexes)
@@ -134,7 +136,8 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         Exception
             What ``log()`` refuses, and what comes of an episode's end, as for ``RecordEpisodes``. The first
             is raised when everything else of the step is recorded, of the same environment and of all others;
-            notes say of which environment it is, and what else went wrong.
+            notes say of which environment it is, and what else went wrong. Without a reward and an end for
+            each environment nothing of the step is recorded.
         """
         if self._held is None or (self._mode == AutoresetMode.DISABLED and self._over.any()):
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
@@ -146,13 +149,14 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
             self._held = self._observations.copied(observations)
         except Exception as error:
             first = error
-        columns = [np.asarray(column) for column in (rewards, terminations, truncations)]
-        resetting, self._over = self._over, columns[1] | columns[2]
+        gained = column("reward", rewards, self.num_envs)
+        terminated = column("terminated", terminations, self.num_envs).astype(np.bool_)
+        truncated = column("truncated", truncations, self.num_envs).astype(np.bool_)
+        resetting, self._over = self._over, terminated | truncated
         if self._mode == AutoresetMode.SAME_STEP:
             self._over = np.zeros_like(self._over)
-        for index, (was_over, reward, *ends) in enumerate(
-            zip(resetting.tolist(), *(column.tolist() for column in columns), strict=True)
-        ):
+        columns = [one.tolist() for one in (resetting, gained, terminated, truncated)]
+        for index, (was_over, reward, *ends) in enumerate(zip(*columns, strict=True)):
             if was_over:
                 continue
             try:

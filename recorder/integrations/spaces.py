@@ -12,6 +12,7 @@ import numpy as np
 from recorder.admission import admit_key
 from recorder.errors import InputError, OptionError
 from recorder.integrations.extra import missing
+from recorder.integrations.host import to_host
 
 try:
     from gymnasium import spaces
@@ -28,6 +29,8 @@ class Leaves:
     ----------
     name : str
         Of the stream; nested arrays have names like ``observation.camera`` and ``observation.0``.
+    host : bool, default False
+        Copy tensors on a GPU to the host, and not where they are.
 
     Raises
     ------
@@ -38,7 +41,8 @@ class Leaves:
         A key that HDF5 cannot hold.
     """
 
-    def __init__(self, name: str, space: Any) -> None:
+    def __init__(self, name: str, space: Any, *, host: bool = False) -> None:
+        self._copy = _copy_on_host if host else _copy
         self._root = _part(name, space)
         for leaf, times in Counter(_names(self._root)).items():
             if times > 1:
@@ -57,10 +61,23 @@ class Leaves:
             Other keys than the space's, or another number of parts; ``step`` is named in it.
         """
         if isinstance(self._root, str):
-            return {self._root: _copy(value)}
+            return {self._root: self._copy(value)}
         out: dict[str, Any] = {}
-        _take(self._root, value, step, out)
+        self._take(self._root, value, step, out)
         return out
+
+    def _take(self, nest: _Nest, value: Any, step: int | None, out: dict[str, Any]) -> None:
+        try:
+            fits = value.keys() == nest.parts.keys() if nest.keyed else len(value) == len(nest.parts)
+        except (AttributeError, TypeError):
+            fits = False
+        if not fits:
+            raise _misfit(nest, value, step)
+        for key, part in nest.parts.items():
+            if isinstance(part, str):
+                out[part] = self._copy(value[key])
+            else:
+                self._take(part, value[key], step, out)
 
 
 def row(parts: dict[str, Any], index: int) -> dict[str, Any]:
@@ -98,20 +115,6 @@ def _names(part: str | _Nest) -> Iterator[str]:
             yield from _names(inner)
 
 
-def _take(nest: _Nest, value: Any, step: int | None, out: dict[str, Any]) -> None:
-    try:
-        fits = value.keys() == nest.parts.keys() if nest.keyed else len(value) == len(nest.parts)
-    except (AttributeError, TypeError):
-        fits = False
-    if not fits:
-        raise _misfit(nest, value, step)
-    for key, part in nest.parts.items():
-        if isinstance(part, str):
-            out[part] = _copy(value[key])
-        else:
-            _take(part, value[key], step, out)
-
-
 def _misfit(nest: _Nest, value: Any, step: int | None) -> InputError:
     if not nest.keyed:
         sized = hasattr(value, "__len__")
@@ -131,3 +134,8 @@ def _copy(value: Any) -> Any:
     if hasattr(value, "detach") and hasattr(value, "clone"):
         return value.detach().clone()
     return copy.deepcopy(value) if isinstance(value, list | tuple) else value
+
+
+def _copy_on_host(value: Any) -> Any:
+    on_host = to_host(value)
+    return _copy(value) if on_host is value else on_host
