@@ -71,8 +71,8 @@ class Course:
         except Exception as error:
             raise InputError("success", "a truth value", f"{type(answer).__name__} ({error})") from error
 
-    def end(self, target: Target) -> None:
-        """End the active episode with what has come of it.
+    def end(self, target: Target, environment: str) -> None:
+        """End the active episode with what has come of it, in the environment of this name.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class Course:
                 final[name] = as_array(name, self.steps, to_host(part))[()]
             except InputError as error:
                 first = noted(first, error)
-        target.end_episode(self.won, self._summary(final))
+        target.end_episode(self.won, {"environment": environment, **self._summary(final)})
         if first is not None:
             raise first
 

@@ -23,16 +23,17 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     Row ``t`` has under ``behavior`` the observation that the action was chosen by (``observation``), the
     ``action``, and what came of it: ``terminated``, ``truncated`` and the reward. Observations and actions
     that are dicts or tuples are streams like ``observation.camera`` and ``action.0``. The episode's summary
-    has ``steps``, ``return`` (NaN when a reward was no number), ``terminated``, ``truncated``, the ``seed``
-    of its reset and the ``final`` observation.
+    has the name of the ``environment``, ``steps``, ``return`` (NaN when a reward was no number),
+    ``terminated``, ``truncated``, the ``seed`` of its reset and the ``final`` observation.
 
     Parameters
     ----------
     env : gymnasium.Env
         Put what resets by itself (``gymnasium.wrappers.Autoreset``) around this wrapper, and what transforms
         observations, actions or rewards inside or outside of it: recorded is what passes here.
-    target : DataExporter or Triggered
-        Nobody else starts or ends its episodes. Closing the environment ends the episode, and leaves it open.
+    target : DataExporter, Triggered or Staged
+        Nobody else starts or ends its episodes. Closing the environment ends the episode, and leaves it open:
+        another environment may be recorded next. The metadata ``gymnasium`` are those of the last one.
     also : callable, optional
         Called with each step's ``info``; returns further arguments of ``log()``, for instance
         ``{"neural_state": {"v": agent.v}}``.
@@ -61,7 +62,9 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._actions = Leaves("action", env.action_space)
         self._episode: Any = None
         self._course = Course()
-        target.save_metadata({"gymnasium": described(env.spec, env.observation_space, env.action_space)})
+        about = described(env, env.observation_space, env.action_space)
+        self._name = about["environment"]
+        target.save_metadata({"gymnasium": about})
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -143,13 +146,15 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _end(self) -> None:
         # What cannot be ended now, because of its target, is tried again by the next reset() or close().
         if self._running():
-            self._course.end(self._target)
+            self._course.end(self._target, self._name)
 
 
-def described(spec: Any, observations: Any, actions: Any) -> dict[str, str]:
+def described(env: Any, observations: Any, actions: Any) -> dict[str, str]:
     """The environment, its spaces and the version of Gymnasium, for a recording's metadata."""
+    kind = type(env.unwrapped)
     return {
-        "environment": "" if spec is None else str(spec.id),
+        # One that is not registered is named as register()'s entry_point would be.
+        "environment": f"{kind.__module__}:{kind.__qualname__}" if env.spec is None else str(env.spec.id),
         "observation_space": str(observations),
         "action_space": str(actions),
         "version": gymnasium.__version__,

@@ -87,7 +87,8 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         self._over = np.zeros(self.num_envs, np.bool_)
         self._courses = [Course() for _ in range(self.num_envs)]
         options.setdefault("ring_bytes", max(_SMALLEST_RING, _RINGS // self.num_envs))
-        about = described(envs.spec, envs.single_observation_space, envs.single_action_space)
+        about = described(envs, envs.single_observation_space, envs.single_action_space)
+        self._name = about["environment"]
         self.folder = create_output_dir(output_base_dir, experiment_name)
         try:
             for index in range(self.num_envs):
@@ -245,7 +246,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         if exporter.current_episode is None:
             return
         if course.steps:
-            course.end(exporter)
+            course.end(exporter, self._name)
         else:
             # One whose end was interrupted; what came of it is gone.
             exporter.end_episode()

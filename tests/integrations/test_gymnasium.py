@@ -416,3 +416,26 @@ def test_observations_and_actions_have_the_keys_of_their_spaces(
     for name in observed:
         assert behavior[f"{name}_timesteps"].tolist() == [0, 1, 3]
     assert observed
+
+
+def test_each_episode_says_of_which_environment_it_is(exporter: DataExporter) -> None:
+    for inner in (gymnasium.make("CartPole-v1"), Odd()):
+        env = RecordEpisodes(inner, exporter)
+        env.reset()
+        env.step(0)
+        env.close()
+    names = [summary["environment"] for _, summary, _ in episodes_of(exporter)]
+    assert names == ["CartPole-v1", f"{__name__}:Odd"]
+
+
+def test_an_end_that_failed_is_tried_again(exporter: DataExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = RecordEpisodes(Odd(1, info=lambda _: {"success": True}), exporter)
+    env.reset()
+    with monkeypatch.context() as patched:
+        patched.setattr(exporter, "end_episode", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        assert isinstance(told_by(env.step, 0), OSError)
+    assert isinstance(told_by(env.step, 0), NoEpisodeError)
+    env.reset()
+    env.step(0)
+    episodes = episodes_of(exporter)
+    assert [(steps, summary["steps"], won) for steps, summary, won in episodes] == [([0], 1, True)] * 2
