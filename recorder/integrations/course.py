@@ -135,10 +135,10 @@ def told(terminated: bool, truncated: bool, info: Mapping[str, Any]) -> bool:  #
 
 def noted(first: Exception | None, error: Exception, where: str = "") -> Exception:
     """Which of the errors of one call to raise when all is done: the first, with notes about the others."""
+    note = where
     if first is None:
-        note = where
         first = error
-    else:
+    elif error is not first:
         note = f"{where}{': ' if where else ''}{type(error).__name__}: {error}"
     if note and note not in getattr(first, "__notes__", ()):
         first.add_note(note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -223,7 +224,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
 
         def see() -> None:
             if not same:
-                course.observation = row(self._held or {}, index)
+                self._see(index, course)
             elif "final_obs" in info:
                 course.observation = self._observations.copied(info["final_obs"])
 
@@ -235,11 +236,13 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         for index in indexes:
             course = self._courses[index]
             try:
-                course.observation = row(self._held or {}, index)
-                self._end(index, course)
+                each(partial(self._see, index, course), partial(self._end, index, course))
             except Exception as error:
                 first = noted(first, error, self._place(index))
         return first
+
+    def _see(self, index: int, course: Course) -> None:
+        course.observation = row(self._held or {}, index)
 
     def _end(self, index: int, course: Course) -> None:
         exporter = self.exporters[index]

@@ -317,6 +317,24 @@ def test_an_observation_of_other_keys_costs_no_row_but_itself(tmp_path: Path) ->
         assert behavior["observation.at"][:, 0].tolist() == [0, 1, 3]
 
 
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_all_episodes_end_though_the_end_of_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    envs = SyncVectorEnv([lambda: Countdown(9), lambda: Countdown(9)])
+    with RecordVectorEpisodes(envs, "two", tmp_path) as recorded:
+        recorded.reset()
+        recorded.step(np.array([1, 2]))
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="full") as caught:
+            full = lambda *_: (_ for _ in ()).throw(OSError(28, "full"))  # noqa: E731
+            patched.setattr(recorded.exporters[0], "end_episode", full)
+            getattr(recorded, how)()
+        assert caught.value.__notes__ == [f"environment 0, {recorded.exporters[0].output_dir}"]
+    assert envs.closed
+    with ExperimentLoader(recorded.exporters[1].output_dir) as experiment:
+        assert experiment.get_episode_summary(0)["steps"] == 1
+
+
 def test_options_that_cannot_be_leave_nothing_behind(tmp_path: Path) -> None:
     envs = SyncVectorEnv([lambda: Countdown(9)])
     with pytest.raises(OptionError):
