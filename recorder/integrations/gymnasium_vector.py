@@ -41,6 +41,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
     Parameters
     ----------
     envs : gymnasium.vector.VectorEnv
+        What is on a GPU is copied to the host at every step.
     experiment_name, output_base_dir
         The folder is ``<output_base_dir>/<experiment_name>_<YYYYmmdd_HHMMSS>/``, and has recordings
         ``env_0000_…`` and so on.
