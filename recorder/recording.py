@@ -320,10 +320,14 @@ class Recording(Saving):
             warnings.warn(f"Validation: {problem}", stacklevel=4)
 
     def _require_open(self) -> None:
+        # The process first: a forked child has its copy closed, and the parent's recording is open.
+        if os.getpid() != self._owner:
+            raise ClosedError(
+                f"The recording in {self.output_dir} belongs to the process that opened it: "
+                "other processes take recordings of their own."
+            )
         if self._closed:
             raise ClosedError(f"The recording in {self.output_dir} is closed.")
-        if os.getpid() != self._owner:
-            raise ClosedError("this recording belongs to the process that opened it")
 
     def _require_episode(self) -> EpisodeHandle:
         if self.current_episode is None:

@@ -4,6 +4,7 @@
 
     from recorder.integrations.stepping import record_steps
 
-Every one takes a ``DataExporter`` or what logs like one (:class:`recorder.integrations.target.Target`):
-``Triggered`` and ``Staged`` stand before an exporter, and the others before any of the three.
+Those that log into a recording of yours take a ``DataExporter``, or what logs like one
+(:class:`recorder.integrations.target.Target`): ``Triggered``, which stands before an exporter, or ``Staged``,
+which stands before either. ``RecordVectorEpisodes`` opens recordings of its own, one for each environment.
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat
 
-from recorder.admission import as_array
 from recorder.errors import NoEpisodeError
+from recorder.integrations.course import Course, Success, each, noted, told
 from recorder.integrations.extra import missing
 from recorder.integrations.spaces import Leaves
 from recorder.integrations.target import Target, joined
@@ -16,14 +16,6 @@ try:
 except ImportError as error:
     raise missing("gymnasium", error) from error
 
-Success = Callable[[bool, bool, Mapping[str, Any]], bool]
-"""Takes ``terminated``, ``truncated`` and ``info`` of an episode's last step."""
-
-
-def told(terminated: bool, truncated: bool, info: Mapping[str, Any]) -> bool:  # noqa: ARG001
-    """What the environment says itself: ``info["is_success"]``, or else ``info["success"]``."""
-    return bool(info.get("is_success", info.get("success", False)))
-
 
 class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Record an environment: a row a step, an episode from each ``reset()``.
@@ -31,22 +23,24 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     Row ``t`` has under ``behavior`` the observation that the action was chosen by (``observation``), the
     ``action``, and what came of it: ``terminated``, ``truncated`` and the reward. Observations and actions
     that are dicts or tuples are streams like ``observation.camera`` and ``action.0``. The episode's summary
-    has ``steps``, ``return``, ``terminated``, ``truncated``, the ``seed`` of its reset and the ``final``
-    observation.
+    has the name of the ``environment``, ``steps``, ``return`` (NaN when a reward was no number),
+    ``terminated``, ``truncated``, the ``seed`` of its reset and the ``final`` observation.
 
     Parameters
     ----------
     env : gymnasium.Env
         Put what resets by itself (``gymnasium.wrappers.Autoreset``) around this wrapper, and what transforms
         observations, actions or rewards inside or outside of it: recorded is what passes here.
-    target : DataExporter or Triggered
-        Nobody else starts or ends its episodes. Closing the environment ends the episode, and leaves it open.
+    target : DataExporter, Triggered or Staged
+        Nobody else starts or ends its episodes. Closing the environment ends the episode, and leaves it open:
+        another environment may be recorded next. The metadata ``gymnasium`` are those of the last one.
     also : callable, optional
         Called with each step's ``info``; returns further arguments of ``log()``, for instance
         ``{"neural_state": {"v": agent.v}}``.
     success : callable, optional
         ``success(terminated, truncated, info)`` of the last step says whether the episode succeeded. By
-        default ``info["is_success"]`` or ``info["success"]``; where there is neither, it did not.
+        default ``info["is_success"]`` or ``info["success"]``; where there is neither, it did not. Whatever
+        it raises is raised by ``step()``, and the episode has ended without success.
 
     Raises
     ------
@@ -68,16 +62,29 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._actions = Leaves("action", env.action_space)
         self._episode: Any = None
         self._course = Course()
-        target.save_metadata({"gymnasium": described(env.spec, env.observation_space, env.action_space)})
+        about = described(env, env.observation_space, env.action_space)
+        self._name = about["environment"]
+        target.save_metadata({"gymnasium": about})
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset the environment and begin an episode; one that has no step yet goes on instead."""
+        """Reset the environment and begin an episode; one that has no step yet goes on instead.
+
+        Raises
+        ------
+        InputError
+            The observation does not fit its space, or the last one cannot be stored; no episode has begun.
+        """
         observation, info = self.env.reset(seed=seed, options=options)
-        held = self._observations.copied(observation)
+        try:
+            held = self._observations.copied(observation, 0)
+        except Exception:
+            # What ran before is over in any case.
+            self._end()
+            raise
         if not self._running() or self._course.steps:
-            self._end(success=False)
+            self._end()
             self._episode = self._target.start_episode()
         self._course = Course(held, seed)
         return observation, info
@@ -90,68 +97,64 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         NoEpisodeError
             The environment was not reset since its last episode ended; no step was taken.
         InputError
-            What ``log()`` refuses; the step was taken and is not recorded.
+            An action whose keys are not those of its space; no step was taken. What ``log()`` refuses; the
+            step was taken and counted, and its timestep has no row. An observation whose keys are not those
+            of its space; the next row has none. At an episode's end: a last observation that cannot be
+            stored, or a success that is neither true nor false; the episode has ended without.
         """
-        if not self._running():
+        course = self._course
+        if not self._running() or course.over:
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
         # Before the step, which may change what the caller gave.
-        behavior = {**self._course.observation, **self._actions.copied(action)}
+        behavior = {**course.observation, **self._actions.copied(action, course.steps)}
         observation, reward, terminated, truncated, info = self.env.step(action)
         behavior |= {"terminated": bool(terminated), "truncated": bool(truncated)}
-        row: dict[str, Any] = {"behavior": behavior, "reward": reward}
-        self._course.observation = self._observations.copied(observation)
-        if self._also is not None:
-            row = joined(row, self._also(info))
-        self._target.log(self._course.steps, **row)
-        self._course.count(float(reward), ended=(bool(terminated), bool(truncated)))
-        if terminated or truncated:
-            self._end(success=self._success(bool(terminated), bool(truncated), info))
+        # Before the row, which may be refused: the step was taken all the same.
+        timestep = course.count(reward, behavior["terminated"], behavior["truncated"])
+        course.observation = {}
+        first: Exception | None = None
+        try:
+            course.observation = self._observations.copied(observation, course.steps)
+        except Exception as error:
+            first = error
+        try:
+            row: dict[str, Any] = {"behavior": behavior, "reward": reward}
+            if self._also is not None:
+                row = joined(row, self._also(info))
+            self._target.log(timestep, **row)
+        except Exception as error:
+            first = noted(first, error)
+        if course.over:
+            try:
+                each(lambda: course.judge(self._success, info), self._end)
+            except Exception as error:
+                first = noted(first, error)
+        if first is not None:
+            raise first
         return observation, reward, terminated, truncated, info
 
     def close(self) -> None:
         """End the episode and close the environment; the recording stays open."""
-        self._end(success=False)
-        super().close()
+        try:
+            self._end()
+        finally:
+            super().close()
 
     def _running(self) -> bool:
         return self._episode is not None and self._target.current_episode is self._episode
 
-    def _end(self, *, success: bool) -> None:
+    def _end(self) -> None:
+        # What cannot be ended now, because of its target, is tried again by the next reset() or close().
         if self._running():
-            self._target.end_episode(success, self._course.summary())
-        self._episode = None
+            self._course.end(self._target, self._name)
 
 
-class Course:
-    """How an environment's episode has gone so far."""
-
-    def __init__(self, observation: dict[str, Any] | None = None, seed: int | None = None) -> None:
-        self.observation, self.seed = observation or {}, seed
-        self.steps, self.gained = 0, 0.0
-        self.ended = False, False
-
-    def count(self, reward: float, *, ended: tuple[bool, bool]) -> None:
-        """A step was recorded."""
-        self.steps += 1
-        self.gained += reward
-        self.ended = ended
-
-    def summary(self) -> dict[str, Any]:
-        """What is stored at the end; the observation is the last one."""
-        return {
-            "steps": self.steps,
-            "return": self.gained,
-            "terminated": self.ended[0],
-            "truncated": self.ended[1],
-            "seed": self.seed,
-            "final": {name: as_array(name, None, part)[()] for name, part in self.observation.items()},
-        }
-
-
-def described(spec: Any, observations: Any, actions: Any) -> dict[str, str]:
+def described(env: Any, observations: Any, actions: Any) -> dict[str, str]:
     """The environment, its spaces and the version of Gymnasium, for a recording's metadata."""
+    kind = type(env.unwrapped)
     return {
-        "environment": "" if spec is None else str(spec.id),
+        # One that is not registered is named as register()'s entry_point would be.
+        "environment": f"{kind.__module__}:{kind.__qualname__}" if env.spec is None else str(env.spec.id),
         "observation_space": str(observations),
         "action_space": str(actions),
         "version": gymnasium.__version__,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recorder.errors import FlightrecError, NoEpisodeError
+from recorder.errors import NoEpisodeError
 from recorder.exporter import DataExporter
+from recorder.integrations.course import Course, Success, each, noted, told
 from recorder.integrations.extra import missing
-from recorder.integrations.gymnasium import Course, Success, described, told
+from recorder.integrations.gymnasium import described
+from recorder.integrations.gymnasium_batch import column, info_of, mode_of, seed_of
 from recorder.integrations.spaces import Leaves, row
 from recorder.utils import create_output_dir
 
@@ -39,11 +41,15 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
     Parameters
     ----------
     envs : gymnasium.vector.VectorEnv
+        What is on a GPU is copied to the host at every step.
     experiment_name, output_base_dir
         The folder is ``<output_base_dir>/<experiment_name>_<YYYYmmdd_HHMMSS>/``, and has recordings
         ``env_0000_…`` and so on.
     success : callable, optional
         As for ``RecordEpisodes``.
+    autoreset_mode : AutoresetMode or str, optional
+        How the environments reset, where ``envs.metadata["autoreset_mode"]`` does not say it; Gymnasium's own
+        vectors do.
     **options
         Of each ``DataExporter``. ``ring_bytes`` is 64 MiB shared among all, at least 4 MiB each.
 
@@ -56,7 +62,8 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
     Raises
     ------
     OptionError
-        Observations or actions that are no arrays of one shape, or an option that cannot be what it is.
+        Observations or actions that are no arrays of one shape, an option that cannot be what it is, or
+        environments that do not say how they reset: rows of the wrong steps would be left out.
     OSError
         The folder cannot be written, or more files than this process may open: about three a recording.
     """
@@ -68,20 +75,22 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         output_base_dir: str | Path = "experiments",
         *,
         success: Success = told,
+        autoreset_mode: AutoresetMode | str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(envs)
         self.exporters: list[DataExporter] = []
         self._opened = contextlib.ExitStack()
-        self._observations = Leaves("observation", envs.single_observation_space)
-        self._actions = Leaves("action", envs.single_action_space)
+        self._observations = Leaves("observation", envs.single_observation_space, host=True)
+        self._actions = Leaves("action", envs.single_action_space, host=True)
         self._success = success
-        self._mode = AutoresetMode(envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
-        self._held: dict[str, Any] = {}
+        self._mode = mode_of(envs, autoreset_mode)
+        self._held: dict[str, Any] | None = None
         self._over = np.zeros(self.num_envs, np.bool_)
         self._courses = [Course() for _ in range(self.num_envs)]
         options.setdefault("ring_bytes", max(_SMALLEST_RING, _RINGS // self.num_envs))
-        about = described(envs.spec, envs.single_observation_space, envs.single_action_space)
+        about = described(envs, envs.single_observation_space, envs.single_action_space)
+        self._name = about["environment"]
         self.folder = create_output_dir(output_base_dir, experiment_name)
         try:
             for index in range(self.num_envs):
@@ -100,17 +109,24 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Reset all environments, or those of ``options["reset_mask"]``, and begin their episodes.
 
-        The summary of an episode has the ``seed`` as it is given here: one for all, or its own of a list.
+        The summary of an episode has the ``seed`` that its environment was reset with: its own of a list, or
+        ``seed + index``, which is what ``SyncVectorEnv`` and ``AsyncVectorEnv`` make of an int. Other vectors
+        make of it what they like: their summaries have the int as it was given.
         """
         mask = (options or {}).get("reset_mask")  # before the environments take it out
-        chosen = np.ones(self.num_envs, np.bool_) if mask is None else np.array(mask)
+        chosen = np.ones(self.num_envs, np.bool_)
+        if mask is not None:
+            chosen = column("reset_mask", mask, self.num_envs).astype(np.bool_)
         observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
-        for index in np.flatnonzero(chosen).tolist():
-            if self.exporters[index].current_episode is not None:
-                self._end(index, success=False)
-            self._courses[index] = Course(seed=seed[index] if isinstance(seed, list | tuple) else seed)
+        indexes = np.flatnonzero(chosen).tolist()
+        first = self._end_all(indexes)
+        for index in indexes:
+            self._courses[index] = Course(seed=seed_of(self.unwrapped, seed, index))
         self._over &= ~chosen
+        self._held = None
         self._held = self._observations.copied(observations)
+        if first is not None:
+            raise first
         return observations, infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -120,28 +136,41 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         ------
         NoEpisodeError
             An environment was not reset since its last episode ended; no step was taken.
-        FlightrecError
-            What ``log()`` of a recording raises; all others have their row.
+        Exception
+            What ``log()`` refuses, and what comes of an episode's end, as for ``RecordEpisodes``. The first
+            is raised when everything else of the step is recorded, of the same environment and of all others;
+            notes say of which environment it is, and what else went wrong. Without a reward and an end for
+            each environment nothing of the step is recorded.
         """
-        if not self._held or (self._mode == AutoresetMode.DISABLED and self._over.any()):
+        if self._held is None or (self._mode == AutoresetMode.DISABLED and self._over.any()):
             raise NoEpisodeError("No active episode. Call reset() first, after the end of each episode too.")
         before, given = self._held, self._actions.copied(actions)
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
-        self._held = self._observations.copied(observations)
-        over = np.asarray(terminations) | np.asarray(truncations)
-        resetting, self._over = self._over, over & (self._mode != AutoresetMode.SAME_STEP)
-        columns = (resetting, np.asarray(rewards), np.asarray(terminations), np.asarray(truncations))
-        first: FlightrecError | None = None
-        for index, (was_over, reward, *ends) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        self._held = {}
+        first: Exception | None = None
+        try:
+            self._held = self._observations.copied(observations)
+        except Exception as error:
+            first = error
+        gained = column("reward", rewards, self.num_envs)
+        terminated = column("terminated", terminations, self.num_envs).astype(np.bool_)
+        truncated = column("truncated", truncations, self.num_envs).astype(np.bool_)
+        resetting, self._over = self._over, terminated | truncated
+        if self._mode == AutoresetMode.SAME_STEP:
+            self._over = np.zeros_like(self._over)
+        columns = [one.tolist() for one in (resetting, gained, terminated, truncated)]
+        for index, (was_over, reward, *ends) in enumerate(zip(*columns, strict=True)):
             if was_over:
                 continue
-            behavior = {**row(before, index), **row(given, index)}
             try:
-                self._log(index, behavior, reward, ends)
-            except FlightrecError as error:
-                first = first or error
+                self._log(index, before, given, reward, ends)
+            except Exception as error:
+                first = noted(first, error, self._place(index))
             if any(ends):
-                self._finish(index, ends, infos)
+                try:
+                    self._finish(index, infos)
+                except Exception as error:
+                    first = noted(first, error, self._place(index))
         if first is not None:
             raise first
         return observations, rewards, terminations, truncations, infos
@@ -160,49 +189,71 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         trace: TracebackType | None,
         **kwargs: Any,
     ) -> None:
+        first: Exception | None = None
         try:
             if error is None:
-                for index, exporter in enumerate(self.exporters):
-                    if exporter.current_episode is not None:
-                        self._end(index, success=False)
+                first = self._end_all(range(len(self.exporters)))
         finally:
             try:
                 self._opened.__exit__(kind, error, trace)
             finally:
                 super().close(**kwargs)
+        if first is not None:
+            raise first
 
-    def _log(self, index: int, behavior: dict[str, Any], reward: float, ends: list[bool]) -> None:
+    def _log(
+        self, index: int, before: dict[str, Any], given: dict[str, Any], reward: Any, ends: list[bool]
+    ) -> None:
         course, exporter = self._courses[index], self.exporters[index]
-        if exporter.current_episode is None:
+        # Before the row, which may be refused: the step was taken all the same.
+        timestep = course.count(reward, ends[0], ends[1])
+        if not timestep or exporter.current_episode is None:
             exporter.start_episode()
-        behavior |= {"terminated": ends[0], "truncated": ends[1]}
-        exporter.log(course.steps, behavior=behavior, reward=reward)
-        course.count(reward, ended=(ends[0], ends[1]))
+        behavior = {**row(before, index), **row(given, index), "terminated": ends[0], "truncated": ends[1]}
+        exporter.log(timestep, behavior=behavior, reward=reward)
 
-    def _finish(self, index: int, ends: list[bool], infos: dict[str, Any]) -> None:
-        info = info_of(infos, index)
-        final = None
-        if self._mode == AutoresetMode.SAME_STEP:
-            # The observation is the next episode's first, and so is everything else in info.
-            final = self._observations.copied(info["final_obs"]) if "final_obs" in info else {}
-            info = info.get("final_info", {})
-        if self.exporters[index].current_episode is not None:
-            self._end(index, success=self._success(ends[0], ends[1], info), final=final)
-        self._courses[index] = Course()
+    def _finish(self, index: int, infos: Any) -> None:
+        # Whatever goes wrong, the next row is the next episode's.
+        course, self._courses[index] = self._courses[index], Course()
+        info: dict[str, Any] = {}
+        # The observation is then the next episode's first, and so is everything else in info.
+        same = self._mode == AutoresetMode.SAME_STEP
 
-    def _end(self, index: int, *, success: bool, final: dict[str, Any] | None = None) -> None:
-        course = self._courses[index]
-        course.observation = row(self._held, index) if final is None else final
-        self.exporters[index].end_episode(success, course.summary())
+        def judge() -> None:
+            info.update(info_of(infos, index))
+            course.judge(self._success, info.get("final_info", {}) if same else info)
 
+        def see() -> None:
+            if not same:
+                self._see(index, course)
+            elif "final_obs" in info:
+                course.observation = self._observations.copied(info["final_obs"])
 
-def info_of(infos: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """One environment's ``info`` of those that a vector of them returns."""
-    out: dict[str, Any] = {}
-    for key, value in infos.items():
-        has: NDArray[np.bool_] | None = infos.get(f"_{key}")
-        if has is not None and has[index]:
-            out[key] = info_of(value, index) if isinstance(value, dict) else value[index]
-        elif has is None and isinstance(value, np.ndarray) and value.ndim and not key.startswith("_"):
-            out[key] = value[index]
-    return out
+        each(judge, see, lambda: self._end(index, course))
+
+    def _end_all(self, indexes: Iterable[int]) -> Exception | None:
+        """End the episodes of those that have one; returns what went wrong."""
+        first: Exception | None = None
+        for index in indexes:
+            course = self._courses[index]
+            try:
+                each(partial(self._see, index, course), partial(self._end, index, course))
+            except Exception as error:
+                first = noted(first, error, self._place(index))
+        return first
+
+    def _see(self, index: int, course: Course) -> None:
+        course.observation = row(self._held or {}, index)
+
+    def _end(self, index: int, course: Course) -> None:
+        exporter = self.exporters[index]
+        if exporter.current_episode is None:
+            return
+        if course.steps:
+            course.end(exporter, self._name)
+        else:
+            # One whose end was interrupted; what came of it is gone.
+            exporter.end_episode()
+
+    def _place(self, index: int) -> str:
+        return f"environment {index}, {self.exporters[index].output_dir}"

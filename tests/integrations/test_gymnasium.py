@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from loaders import ExperimentLoader
-from recorder import DataExporter, InputError, NoEpisodeError, OptionError
+from recorder import ClosedError, DataExporter, InputError, NoEpisodeError, OptionError
 
 gymnasium = pytest.importorskip("gymnasium")
 from gymnasium import spaces  # noqa: E402
@@ -158,7 +159,14 @@ def test_autoreset_goes_around_it(exporter: DataExporter) -> None:
 
 
 def test_what_is_recorded_already_cannot_be_given_also(exporter: DataExporter) -> None:
-    for also in ({"reward": 1.0}, {"behavior": {"terminated": True}}, 5):
+    for also in (
+        {"reward": 1.0},
+        {"behavior": {"terminated": True}},
+        5,
+        {"timestep": 5},
+        {5: 1},
+        {"self": 1},
+    ):
         env = RecordEpisodes(Nested(), exporter, also=lambda _, also=also: also)
         env.reset()
         with pytest.raises(InputError, match="also"):
@@ -170,4 +178,24 @@ def test_spaces_without_one_shape_are_refused_at_once(exporter: DataExporter) ->
     env = Nested()
     env.observation_space = spaces.Dict({"said": spaces.Text(10)})
     with pytest.raises(OptionError, match=r"observation\.said is of Text"):
+        RecordEpisodes(env, exporter)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_worker_is_told_whose_the_recording_is(exporter: DataExporter) -> None:
+    pid = os.fork()
+    if not pid:
+        try:
+            RecordEpisodes(Nested(), exporter)
+        except ClosedError as error:
+            os._exit("belongs to the process that opened it" not in str(error))
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    RecordEpisodes(Nested(), exporter).reset()
+
+
+def test_two_arrays_of_one_name_are_refused_at_once(exporter: DataExporter) -> None:
+    env, box = Nested(), spaces.Box(-1, 1, (1,), np.float32)
+    env.observation_space = spaces.Dict({"a": spaces.Dict({"b": box}), "a.b": box})
+    with pytest.raises(OptionError, match=r"2 arrays .* observation\.a\.b"):
         RecordEpisodes(env, exporter)

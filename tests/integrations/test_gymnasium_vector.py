@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from loaders import ExperimentCollection, ExperimentLoader
-from recorder import InputError, NoEpisodeError, OptionError
+from recorder import NoEpisodeError, OptionError
 
 gymnasium = pytest.importorskip("gymnasium")
 from gymnasium import spaces  # noqa: E402
@@ -106,7 +106,7 @@ def test_each_recording_has_its_environments_own_episodes(tmp_path: Path, mode: 
                 assert episode.get_metadata()["success"] == (whole and number % 2 == 0)
                 summary = experiment.get_episode_summary(number)
                 assert summary["final"]["observation.at"].tolist() == [len(rows), number]
-                assert summary["seed"] == (None if number else 7)
+                assert summary["seed"] == (None if number else 7 + index)
                 assert (summary["steps"], summary["return"]) == (len(rows), rewards.sum())
 
 
@@ -151,24 +151,48 @@ def test_an_error_ends_all_recordings_as_interrupted(tmp_path: Path) -> None:
             assert len(experiment.get_episode(0).get_rewards()["rewards"]) == 1
 
 
-def test_a_row_that_is_refused_costs_the_others_nothing(tmp_path: Path) -> None:
-    envs = SyncVectorEnv([lambda: Countdown(9), lambda: Countdown(9)])
-    with RecordVectorEpisodes(envs, "two", tmp_path) as recorded:
-        recorded.reset()
-        recorded.step([1, 2])
-        with pytest.raises(InputError, match="action"):
-            recorded.step([1.0, 2])
-        recorded.step([1, 2])
-    rows = []
-    for exporter in recorded.exporters:
-        with ExperimentLoader(exporter.output_dir) as experiment:
-            rows.append(experiment.get_episode(0).get_behavior()["timesteps"].tolist())
-    assert rows == [[0, 1], [0, 1, 2]]
-
-
 def test_options_that_cannot_be_leave_nothing_behind(tmp_path: Path) -> None:
     envs = SyncVectorEnv([lambda: Countdown(9)])
     with pytest.raises(OptionError):
         RecordVectorEpisodes(envs, "none", tmp_path, compression="best")
     assert list(tmp_path.iterdir()) == []
     assert not envs.closed
+
+
+def test_environments_that_do_not_say_how_they_reset_are_refused(tmp_path: Path) -> None:
+    envs = SyncVectorEnv([lambda: Countdown(2)], autoreset_mode=AutoresetMode.SAME_STEP)
+    envs.metadata = {}
+    for options, words in (
+        ({}, r"metadata\['autoreset_mode'\].* one of 'NextStep', 'SameStep', 'Disabled'"),
+        ({"autoreset_mode": "same"}, "one of 'NextStep'.*'same' is not"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            RecordVectorEpisodes(envs, "none", tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
+    with RecordVectorEpisodes(envs, "one", tmp_path, autoreset_mode="SameStep") as recorded:
+        recorded.reset()
+        for _ in range(2 + 3):
+            recorded.step(np.array([1]))
+    with ExperimentLoader(recorded.exporters[0].output_dir) as experiment:
+        rows = [experiment.get_episode(n).get_behavior()["timesteps"] for n in experiment.list_episodes()]
+        assert experiment.get_metadata()["gymnasium"]["autoreset_mode"] == "SameStep"
+    assert [row.tolist() for row in rows] == [[0, 1], [0, 1, 2]]
+
+
+def test_a_mode_other_than_the_environments_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="metadata say"):
+        RecordVectorEpisodes(
+            SyncVectorEnv([lambda: Countdown(2)]), "none", tmp_path, autoreset_mode="SameStep"
+        )
+
+
+def test_the_seed_of_each_environment_gives_its_episode_again(tmp_path: Path) -> None:
+    envs = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")] * 3)
+    with RecordVectorEpisodes(envs, "three", tmp_path) as recorded:
+        recorded.reset(seed=7)
+        recorded.step(np.zeros(3, np.int64))
+    for exporter in recorded.exporters:
+        with ExperimentLoader(exporter.output_dir) as experiment:
+            first = experiment.get_episode(0).get_behavior()["observation"][0]
+            seed = experiment.get_episode_summary(0)["seed"]
+        assert (gymnasium.make("CartPole-v1").reset(seed=seed)[0] == first).all()
