@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from recorder.h5.chunking import Chunking
 from recorder.h5.file import create, open_snapshot
 from recorder.h5.lock import RecordingLock
 from recorder.h5.repair import needs_recovery, needs_repair, repair
+from recorder.h5.scales import put_scales
 from recorder.h5.sink import Sink
 from recorder.h5.skeleton import finish
 from recorder.h5.streams.pace import EARLY, Pace, tick_of
@@ -28,6 +30,8 @@ from recorder.saving import Change
 from recorder.writer import Writer
 
 _ATTEMPTS = 10
+_SCALED_AT_ONCE = 100
+"""Episodes that get their scales in one transaction, which has in memory what it changes."""
 """To find a recording whole that others repair, resume and lose at the same time."""
 
 
@@ -181,9 +185,16 @@ class Opened(Recording):
         self._uninstall()
         try:
             if not self._writer.failed:
+                if self.options.dimension_scales:
+                    self._put_scales()
                 self._writer.change(self._last_change(status))
         finally:
             self._let_go()
+
+    def _put_scales(self) -> None:
+        ids = sorted(self._used_ids)
+        for first in range(0, len(ids), _SCALED_AT_ONCE):
+            self._writer.change(partial(put_scales, episode_ids=ids[first : first + _SCALED_AT_ONCE]))
 
     def _let_go(self) -> None:
         try:

@@ -52,6 +52,8 @@ class RecordingOptions:
     durability: str = "process"
     spike_format: str = "auto"
     n_neurons: int | None = None
+    dimension_scales: bool = False
+    """Give dense streams HDF5's dimension scales when the recording is closed."""
     progress: bool = False
     precision: Mapping[str, float] | None = None
     """How far a stored value may be from the logged one, by stream: ``{"v": 1e-3}``; exact where absent."""
@@ -62,7 +64,7 @@ class RecordingOptions:
         _check_name(self.experiment_name)
         object.__setattr__(self, "rates", _rates(self.neural_sampling_rate))
         object.__setattr__(self, "precisions", _precisions(self.precision))
-        for name in ("validate_data", "enable_swmr", "async_write", "progress"):
+        for name in ("validate_data", "enable_swmr", "async_write", "dimension_scales", "progress"):
             _require(isinstance(getattr(self, name), bool), name, "True or False", self)
         _require(_is_int(self.chunk_size) and self.chunk_size >= 1, "chunk_size", "rows, at least 1", self)
         _require(

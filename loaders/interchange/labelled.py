@@ -16,8 +16,8 @@ from loaders.interchange.facts import (
     check_known,
     check_units,
     chosen,
-    network_size,
     episode_facts,
+    network_size,
     neuron_columns,
 )
 from loaders.interchange.seconds import Seconds, seconds, times

@@ -7,12 +7,22 @@ of its own; the first axis of neural states is ``neuron`` where it has as many e
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import h5py
 import numpy as np
 
-from recorder.format.layout import BEHAVIOR, EPISODES, NETWORK, NEURAL, NEURONS, OWN_TIMESTEPS, TIMESTEPS
+from recorder.format.layout import (
+    BEHAVIOR,
+    EPISODES,
+    NETWORK,
+    NEURAL,
+    NEURONS,
+    OWN_TIMESTEPS,
+    TIMESTEPS,
+    episode_path,
+)
 from recorder.h5.reading.guard import child_dataset, child_group, names
 
 NEURON, _AXIS = "neuron", "axis_"
@@ -20,11 +30,19 @@ SCALING = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST")
 """Attributes by which HDF5 keeps scales, and what has them."""
 
 
-def put_scales(file: h5py.File) -> None:
-    """Give every dense stream of a finished recording its scales."""
+def put_scales(file: h5py.File, episode_ids: Iterable[int] | None = None) -> None:
+    """Give dense streams their scales, of all episodes or of these, which have ended.
+
+    Those that have scales keep them. Each of HDF5's scales lists what it is attached to, and the list is
+    written anew with every entry: with thousands of episodes of vectors that is what takes the time.
+    """
     axes = _Axes(file)
     episodes = child_group(file, EPISODES)
-    for name in [] if episodes is None else names(episodes):
+    if episode_ids is None:
+        chosen = [] if episodes is None else names(episodes)
+    else:
+        chosen = [episode_path(number).rpartition("/")[2] for number in episode_ids]
+    for name in chosen:
         episode = child_group(episodes, name)
         for part in (NEURAL, BEHAVIOR):
             group = None if episode is None else child_group(episode, part)
@@ -59,7 +77,7 @@ def _part(group: h5py.Group, axes: _Axes, neural: bool) -> None:
             continue
         own = f"{name}{OWN_TIMESTEPS}"
         clock = group[own if own in group else TIMESTEPS]
-        if len(clock) != len(dataset):
+        if len(clock) != len(dataset) or h5py.h5ds.get_num_scales(dataset.id, 0):
             continue
         if not h5py.h5ds.is_scale(clock.id):
             clock.make_scale(clock.name.rpartition("/")[2])
@@ -90,6 +108,9 @@ class _Axes:
         while name in used:
             name = f"{own}_{int(name.removeprefix(own).strip('_') or 1) + 1}"
         used.add(name)
+        if name not in self._made and is_scale(self._file, name) and len(self._file[name]) == length:
+            # Of a recording that was taken up again.
+            self._made[name] = self._file[name]
         if name not in self._made:
             made = self._file.create_dataset(name, data=self._ids if known else np.arange(length))
             made.make_scale(name)

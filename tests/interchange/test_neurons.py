@@ -11,9 +11,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from loaders import ExperimentLoader, ExportWarning
+from loaders.assembling import pack
 from loaders.interchange.facts import neuron_columns
 from recorder import DataExporter
-from loaders.assembling import pack
+from recorder.h5.verify import verify
 
 
 def network(folder: Path, columns: Mapping[str, Any], silent: int = 0) -> Path:
@@ -100,3 +101,37 @@ def test_scales_of_a_packed_file_name_neurons_of_neural_states_alone(tmp_path: P
         w = episode["neural_states/w"]
         assert w.dims == ("timesteps", "neuron", "axis_3")
         assert_array_equal(w.sel(neuron=101)[0], [3.0, 4.0, 5.0])
+
+
+def test_scales_of_a_recording_as_it_was_closed_open_without_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    monkeypatch.setattr("recorder.opened._SCALED_AT_ONCE", 2)
+
+    def episode(exporter: DataExporter) -> None:
+        exporter.start_episode()
+        for step in range(30):
+            exporter.log(
+                7 * step, {"v": np.arange(4.0) + step}, behavior={"p": np.zeros(3), "x": float(step)}
+            )
+        exporter.end_episode()
+
+    ids = np.array([7, 3, 5, 1])
+    with DataExporter("scaled", tmp_path, 1, dimension_scales=True) as out:
+        out.save_network_structure({"neuron_ids": ids}, {"source_ids": [7], "target_ids": [3]})
+        for _ in range(3):
+            episode(out)
+    with DataExporter.resume(out.output_dir, dimension_scales=True) as again:
+        episode(again)
+    assert list(verify(out.h5_path)) == []
+    with xarray.open_datatree(out.h5_path, engine="h5netcdf", phony_dims="access") as tree:
+        for number in range(4):
+            neural = tree[f"episodes/episode_{number:04d}/neural_states"]
+            behavior = tree[f"episodes/episode_{number:04d}/behavior"]
+            assert neural["v"].dims == ("timesteps", "neuron")
+            assert neural["neuron"].values.tolist() == ids.tolist()
+            assert (neural["v"].sel(neuron=3, timesteps=14) == 3.0).all()
+            assert behavior["p"].dims == ("timesteps", "axis_3")
+            assert float(behavior["x"].sel(timesteps=7 * 29)) == 29.0
