@@ -176,11 +176,12 @@ class StepLog:
         described = self._sizes.next(self.plan, self._rows_before, 0 if hold is None else hold.block_rows)
         if hold is not None:
             hold.check(described)
-        self.record = self._writer.append(ROWS if hold is None else HELD, described)
+        if hold is None:
+            self.record = self._writer.append(ROWS, described)
+        else:
+            self.record = self._writer.append(HELD, described, limit=hold.steps)
         if self.record is None:
             return False
-        if hold is not None:
-            self.record.limit = hold.steps
         self.move(Position(0, [0] * self._sides(), 0, self._dues()))
         return True
 

@@ -61,8 +61,10 @@ class Writer:
         elif tick is not None:
             threading.Thread(target=self._ticks, args=(tick,), name="flightrec-ticker", daemon=True).start()
 
-    def append(self, kind: int, described: Description, *, wait: bool = False) -> Record | None:
-        """A new record of the ring. None where a full ring means to drop.
+    def append(
+        self, kind: int, described: Description, *, limit: int = 0, wait: bool = False
+    ) -> Record | None:
+        """A new record of the ring, with that ``limit`` if its kind has one. None where a full ring means to drop.
 
         Raises
         ------
@@ -82,13 +84,13 @@ class Writer:
                 f"{size} bytes",
                 hint=f"open the recording with ring_bytes={3 * size + 4096} or more",
             )
-        record = self._put(kind, described)
+        record = self._put(kind, described, limit)
         if record is None and self._thread is None:
             self._write_inline()
-            record = self._put(kind, described)
+            record = self._put(kind, described, limit)
         if record is None and (wait or self._on_full == WAIT):
             with self._state:
-                while (record := self._put(kind, described)) is None:
+                while (record := self._put(kind, described, limit)) is None:
                     if self._error is not None or self._thread is None or self._only_held:
                         break
                     self._state.wait(1.0)
@@ -105,8 +107,8 @@ class Writer:
             )
         return record
 
-    def _put(self, kind: int, described: Description) -> Record | None:
-        return self.ring.put(kind, described, wide=self.held_from is not None)
+    def _put(self, kind: int, described: Description, limit: int) -> Record | None:
+        return self.ring.put(kind, described, limit=limit, wide=self.held_from is not None)
 
     @property
     def _only_held(self) -> bool:

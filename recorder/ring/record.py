@@ -149,7 +149,9 @@ class Record:
         self.kind = kind
 
     @classmethod
-    def create(cls, memory: NDArray[np.uint8], kind: int, seq: int, described: Description) -> Record:
+    def create(
+        cls, memory: NDArray[np.uint8], kind: int, seq: int, described: Description, limit: int = 0
+    ) -> Record:
         """Lay a new record out over ``memory``; it is not published by this."""
         tables, raw_meta = len(described.tables), described.raw
         _HEADER.pack_into(
@@ -157,6 +159,7 @@ class Record:
         )
         counters = memory[_COUNTERS : _COUNTERS + 16 * tables].view(np.int64)
         counters[:] = 0
+        memory[48:56].view(np.uint64)[0] = limit
         start = _COUNTERS + 16 * tables
         memory[start : start + len(raw_meta)] = np.frombuffer(raw_meta, np.uint8)
         start = _data_offset(tables, len(raw_meta))
