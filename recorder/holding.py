@@ -87,7 +87,7 @@ class Hold:
             first = self._blocks[0]
             skip = max(0, _steps(self._blocks) - self.steps)
             # Before it counts as rows: who reads the ring, or mends it, stores no more than is wanted.
-            first.limit = skip
+            first.skip = skip
             stored += _steps([first]) - skip
             self._hand_over(LATER_ROWS if skip else ROWS)
         return stored

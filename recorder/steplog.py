@@ -179,7 +179,7 @@ class StepLog:
         if hold is None:
             self.record = self._writer.append(ROWS, described)
         else:
-            self.record = self._writer.append(HELD, described, limit=hold.steps)
+            self.record = self._writer.append(HELD, described, wanted=hold.steps)
         if self.record is None:
             return False
         self.move(Position(0, [0] * self._sides(), 0, self._dues()))

@@ -62,9 +62,9 @@ class Writer:
             threading.Thread(target=self._ticks, args=(tick,), name="flightrec-ticker", daemon=True).start()
 
     def append(
-        self, kind: int, described: Description, *, limit: int = 0, wait: bool = False
+        self, kind: int, described: Description, *, wanted: int = 0, wait: bool = False
     ) -> Record | None:
-        """A new record of the ring, with that ``limit`` if its kind has one. None where a full ring means to drop.
+        """A new record of the ring; ``wanted`` as of held ones. None where a full ring means to drop.
 
         Raises
         ------
@@ -84,13 +84,13 @@ class Writer:
                 f"{size} bytes",
                 hint=f"open the recording with ring_bytes={3 * size + 4096} or more",
             )
-        record = self._put(kind, described, limit)
+        record = self._put(kind, described, wanted)
         if record is None and self._thread is None:
             self._write_inline()
-            record = self._put(kind, described, limit)
+            record = self._put(kind, described, wanted)
         if record is None and (wait or self._on_full == WAIT):
             with self._state:
-                while (record := self._put(kind, described, limit)) is None:
+                while (record := self._put(kind, described, wanted)) is None:
                     if self._error is not None or self._thread is None or self._only_held:
                         break
                     self._state.wait(1.0)
@@ -107,8 +107,8 @@ class Writer:
             )
         return record
 
-    def _put(self, kind: int, described: Description, limit: int) -> Record | None:
-        return self.ring.put(kind, described, limit=limit, wide=self.held_from is not None)
+    def _put(self, kind: int, described: Description, wanted: int) -> Record | None:
+        return self.ring.put(kind, described, wanted=wanted, wide=self.held_from is not None)
 
     @property
     def _only_held(self) -> bool:

@@ -70,7 +70,7 @@ class Follower:
                 self._check()
                 return None, record.kind == LET_GO
             if record.kind == LATER_ROWS and not self._record:
-                self._taken = begun(record, record.limit)
+                self._taken = begun(record, record.skip)
             tables, taken = copied(record, self._taken) if self._grew(record) else ({}, self._taken)
         except (DamagedError, ValueError, IndexError, KeyError, TypeError):
             self._check()

@@ -96,7 +96,7 @@ def _replay(found: Waiting, ring: Ring, first: int, chunking: Chunking, progress
                 _take(found, ring, record, chunking)
             if progress is not None:
                 progress(seq - first + 1, last - first)
-        skip = sum(_steps(record) for record in held) - (held[-1].limit if held else 0)
+        skip = sum(_steps(record) for record in held) - (held[-1].wanted if held else 0)
         for record in held:
             before = found.episode and found.episode.state()
             _take(found, ring, tail(record, max(0, skip)), chunking)
@@ -110,7 +110,7 @@ def _take(found: Waiting, ring: Ring, record: Logged, chunking: Chunking) -> Non
     steps = _steps(record) if record.kind in (ROWS, LATER_ROWS) else 0
     if record.kind == LATER_ROWS:
         assert isinstance(record, Record)
-        steps -= min(steps, record.limit)
+        steps -= min(steps, record.skip)
     ended, found.episode = feed([record], found.episode, chunking)
     found.ended += ended
     found.steps += steps

@@ -263,7 +263,7 @@ def feed(
             episode.feed(record)
         elif episode is not None and record.kind == LATER_ROWS:
             assert isinstance(record, Record)
-            episode.feed(tail(record, record.limit))
+            episode.feed(tail(record, record.skip))
         elif episode is not None and record.kind == END:
             episode.close(record.meta["end"])
             ended.append(episode)

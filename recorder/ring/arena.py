@@ -183,7 +183,7 @@ class Ring:
         """Publish a new record, or return None while there is no room for it."""
         return self.put(kind, Description.of(meta, tables))
 
-    def put(self, kind: int, described: Description, *, limit: int = 0, wide: bool = False) -> Record | None:
+    def put(self, kind: int, described: Description, *, wanted: int = 0, wide: bool = False) -> Record | None:
         """As :meth:`append`; ``wide`` where records before it may stay for long: then it goes behind them."""
         length = described.nbytes
         offset = self._place(length, wide)
@@ -193,7 +193,7 @@ class Ring:
         self._lay(seq, offset, length)
         self._pages.prepare(_ARENA + offset + length)
         memory = self._bytes[_ARENA + offset : _ARENA + offset + length]
-        record = Record.create(memory, kind, seq, described, limit)
+        record = Record.create(memory, kind, seq, described, wanted)
         self._directory[seq % _ENTRIES] = offset
         self._flying.append((seq, offset))
         self._records[seq] = record

@@ -8,7 +8,7 @@
     24  <II     length and CRC-32 of the description
     32  <Q      1 once nothing more will be added
     40  <Q      number of counters
-    48  <Q      limit: see the kinds
+    48  <QQ     wanted, skip: see the kinds
     64  <q...   counters: rows and heap bytes of each table, published by plain stores
     ..          description, then the tables, each column on a 64-byte boundary
 
@@ -35,8 +35,8 @@ from recorder.ring.tables import ALIGN, Table, TableView
 
 START, ROWS, END = 1, 2, 3
 HELD, LET_GO, LATER_ROWS = 4, 5, 6
-"""Rows of which nobody knows yet whether they are wanted: *limit* is how many, with those before, at most.
-They become, by a single store, rows that are not; rows; or rows without the first *limit* ones."""
+"""Rows of which nobody knows yet whether they are wanted: of all of them together, the last *wanted* are. By a
+single store they become rows (2), rows that are not wanted (5), or rows but for the first *skip* ones (6)."""
 
 
 _MAGIC = b"FRBK"
@@ -135,13 +135,18 @@ class Record:
         self._memory[32] = 1
 
     @property
-    def limit(self) -> int:
-        """Number of rows that the kinds speak of which have one."""
+    def wanted(self) -> int:
+        """Of held rows: how many of all."""
         return int(self._memory[48:56].view(np.uint64)[0])
 
-    @limit.setter
-    def limit(self, rows: int) -> None:
-        self._memory[48:56].view(np.uint64)[0] = rows
+    @property
+    def skip(self) -> int:
+        """Of ``LATER_ROWS``: how many rows at its beginning are not to be stored."""
+        return int(self._memory[56:64].view(np.uint64)[0])
+
+    @skip.setter
+    def skip(self, rows: int) -> None:
+        self._memory[56:64].view(np.uint64)[0] = rows
 
     def turn_into(self, kind: int) -> None:
         """What is held is rows from now on, or let go."""
@@ -150,7 +155,7 @@ class Record:
 
     @classmethod
     def create(
-        cls, memory: NDArray[np.uint8], kind: int, seq: int, described: Description, limit: int = 0
+        cls, memory: NDArray[np.uint8], kind: int, seq: int, described: Description, wanted: int = 0
     ) -> Record:
         """Lay a new record out over ``memory``; it is not published by this."""
         tables, raw_meta = len(described.tables), described.raw
@@ -159,7 +164,7 @@ class Record:
         )
         counters = memory[_COUNTERS : _COUNTERS + 16 * tables].view(np.int64)
         counters[:] = 0
-        memory[48:56].view(np.uint64)[0] = limit
+        memory[48:64].view(np.uint64)[:] = wanted, 0
         start = _COUNTERS + 16 * tables
         memory[start : start + len(raw_meta)] = np.frombuffer(raw_meta, np.uint8)
         start = _data_offset(tables, len(raw_meta))
