@@ -35,8 +35,8 @@ from recorder.ring.tables import ALIGN, Table, TableView
 
 START, ROWS, END = 1, 2, 3
 HELD, LET_GO, LATER_ROWS = 4, 5, 6
-"""Rows of which nobody knows yet whether they are wanted: of all of them together, the last *wanted* are. By a
-single store they become rows (2), rows that are not wanted (5), or rows but for the first *skip* ones (6)."""
+"""Rows of which nobody knows yet whether they are stored: of all of them together, the last *wanted* may be.
+By a single store they become rows (2), rows that never are (5), or rows but for the first *skip* ones (6)."""
 
 
 _MAGIC = b"FRBK"
