@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from recorder.errors import InputError
+from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
+
+_GROUPS = {"neural_state": NEURAL, "behavior": BEHAVIOR}
+_ALONE = {"spikes": SPIKES, "reward": REWARDS}
+_Owner = tuple["ReferenceType[Any]", str]
+_OWNERS: WeakKeyDictionary[Any, dict[str, _Owner]] = WeakKeyDictionary()
+"""By episode and stream: who logs it, and its name for messages."""
 
 
 class Target(Protocol):
@@ -36,25 +44,106 @@ class Target(Protocol):
         """See :meth:`recorder.DataExporter.save_metadata`."""
 
 
+def streams_of(row: Mapping[str, Any]) -> Iterator[str]:
+    """The streams that these arguments of ``log()`` go to, like ``"behavior/x"``."""
+    for argument, value in row.items():
+        if argument in _GROUPS and isinstance(value, Mapping):
+            yield from (f"{_GROUPS[argument]}/{key}" for key in value)
+        elif argument in _ALONE and value is not None:
+            yield _ALONE[argument]
+
+
+def require_free(target: Target, owner: Any, streams: Iterable[str], who: str) -> None:
+    """Refuse streams that another source logs while the active episode lasts; see :func:`claim`.
+
+    Without an active episode nothing happens, as ``log()`` will say.
+
+    Raises
+    ------
+    InputError
+    """
+    episode = target.current_episode
+    owners = {} if episode is None else _OWNERS.get(episode, {})
+    for stream in streams:
+        held, other = owners.get(stream, (None, ""))
+        if held is not None and held() is not owner:
+            raise taken(stream, other, who)
+
+
+def claim(target: Target, owner: Any, streams: Iterable[str], who: str) -> None:
+    """Let nobody else log these streams while the active episode lasts: a row of them is stored.
+
+    Integrations count or read timesteps by themselves: rows of two sources in one stream could not be told
+    apart, and sampling would drop those of one. Without an active episode nothing happens.
+
+    Parameters
+    ----------
+    owner : object
+        Something that weak references can be made to. Its end does not set the streams free: another one's
+        timesteps would begin anew in the same episode.
+    who : str
+        The owner's name in messages.
+    """
+    episode = target.current_episode
+    if episode is not None:
+        _OWNERS.setdefault(episode, {}).update(dict.fromkeys(streams, (ref(owner), who)))
+
+
+def taken(stream: str, other: str, who: str) -> InputError:
+    """The error of a stream that two sources log."""
+    names = "record them together" if stream in _ALONE.values() else "give one of them other names"
+    hint = f"{names}, or each an episode of its own"
+    return InputError(stream, f"rows of {other} alone in this episode", f"rows of {who} as well", hint=hint)
+
+
 class Counter:
-    """Timesteps of one episode after the other, each from 0."""
+    """Timesteps of one episode after the other, each from 0, for one source of rows.
 
-    __slots__ = ("_episode", "_step")
+    Parameters
+    ----------
+    who : str
+        The source's name in messages; see :func:`claim`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("__weakref__", "_episode", "_keys", "_new", "_step", "_who")
+
+    def __init__(self, who: str) -> None:
+        self._who = who
         self._episode: Any = None
+        self._keys: Any = None
+        self._new: list[str] = []
         self._step = 0
 
-    def step(self, target: Target) -> int:
-        """The timestep of the next row of the active episode."""
+    def step(self, target: Target, row: Mapping[str, Any]) -> int:
+        """The timestep of the next row of the active episode, which is this.
+
+        Raises
+        ------
+        InputError
+            Something in it is another source's.
+        """
         episode = target.current_episode
         if episode is not self._episode:
-            self._episode, self._step = episode, 0
+            self._episode, self._step, self._keys = episode, 0, None
+        states, behavior = row.get("neural_state"), row.get("behavior")
+        keys = (
+            tuple(row),
+            tuple(states) if isinstance(states, dict) else None,
+            tuple(behavior) if isinstance(behavior, dict) else None,
+        )
+        # Mostly those of the row before.
+        if keys != self._keys:
+            self._new = list(streams_of(row))
+            require_free(target, self, self._new, self._who)
+            self._keys = keys
         return self._step
 
-    def advance(self) -> None:
+    def advance(self, target: Target) -> None:
         """That row is stored."""
         self._step += 1
+        if self._new:
+            claim(target, self, self._new, self._who)
+            self._new = []
 
 
 def joined(row: dict[str, Any], more: Any) -> dict[str, Any]:
@@ -63,12 +152,16 @@ def joined(row: dict[str, Any], more: Any) -> dict[str, Any]:
     Raises
     ------
     InputError
-        ``more`` is no mapping, or has something that the row has already.
+        ``more`` is no mapping, or has something that the row has already, or a timestep of its own.
     """
     if not isinstance(more, Mapping):
         raise InputError("also", "a mapping of log()'s arguments", type(more).__name__)
     out = dict(row)
     for key, value in more.items():
+        if key in ("timestep", "self") or not isinstance(key, str):
+            raise InputError(
+                "also", "names of log()'s arguments but the timestep, which is the row's", repr(key)[:80]
+            )
         mine = out.get(key)
         if mine is None:
             out[key] = value
