@@ -51,13 +51,14 @@ class RecordedGroup(brian2.NetworkOperation):  # type: ignore[misc]
         # Brian2 calls run(): a bound method here would be a cycle, which dies late.
         super().__init__(_nothing, **schedule)
         self.add_dependency(group)
+        self._clock_step = self.clock.variables["timestep"]
         self._made = next(_COUNT)
         # Brian2 warns of objects that were in no network, unless they have a "group".
         self._target, self._source = target, group
         self._who, self._about = f"record_group of {group.name}", f"brian2.{name or group.name}"
         self._readers, self._states = readers, dict(readers.values())
         self._events, self._event, self._also = events, event, also
-        self._first, self._neurons, self._leader = 0, len(group), self
+        self._first, self._neurons, self._leader = 0, 0 if events is None else len(group), self
         self._episode: Any = None
         self._told: dict[str, Any] = {}
         self._more: set[str] = set()
@@ -104,7 +105,7 @@ class RecordedGroup(brian2.NetworkOperation):  # type: ignore[misc]
             self._claim(streams)
 
     def _timestep(self) -> int:
-        return int(self.clock.variables["timestep"].get_value()[0])
+        return int(self._clock_step.get_value()[0])
 
     def _find_place(self, network: Any) -> None:
         """Where in a network it stands, beside what else is recorded of it."""

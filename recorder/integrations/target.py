@@ -11,9 +11,6 @@ from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 
 _GROUPS = {"neural_state": NEURAL, "behavior": BEHAVIOR}
 _ALONE = {"spikes": SPIKES, "reward": REWARDS}
-_Owner = tuple["ReferenceType[Any]", str]
-_OWNERS: WeakKeyDictionary[Any, dict[str, _Owner]] = WeakKeyDictionary()
-"""By episode and stream: who logs it, and its name for messages."""
 
 
 class Target(Protocol):
@@ -53,6 +50,40 @@ def streams_of(row: Mapping[str, Any]) -> Iterator[str]:
             yield _ALONE[argument]
 
 
+class Sources:
+    """Who logs what into one episode.
+
+    Attributes
+    ----------
+    owners : dict of str to (reference, str)
+        By stream: who logs it, and its name for messages.
+    several : bool
+        Whether more than one source has asked.
+    """
+
+    __slots__ = ("_first", "owners", "several")
+
+    def __init__(self) -> None:
+        self.owners: dict[str, tuple[ReferenceType[Any], str]] = {}
+        self._first: ReferenceType[Any] | None = None
+        self.several = False
+
+    def ask(self, owner: Any) -> None:
+        """Somebody is about to log something."""
+        if self._first is None:
+            self._first = ref(owner)
+        elif self._first() is not owner:
+            self.several = True
+
+
+_EPISODES: WeakKeyDictionary[Any, Sources] = WeakKeyDictionary()
+
+
+def _sources(episode: Any) -> Sources:
+    """An episode's; without one, nobody's."""
+    return Sources() if episode is None else _EPISODES.setdefault(episode, Sources())
+
+
 def require_free(target: Target, owner: Any, streams: Iterable[str], who: str) -> None:
     """Refuse streams that another source logs while the active episode lasts; see :func:`claim`.
 
@@ -62,10 +93,10 @@ def require_free(target: Target, owner: Any, streams: Iterable[str], who: str) -
     ------
     InputError
     """
-    episode = target.current_episode
-    owners = {} if episode is None else _OWNERS.get(episode, {})
+    sources = _sources(target.current_episode)
+    sources.ask(owner)
     for stream in streams:
-        held, other = owners.get(stream, (None, ""))
+        held, other = sources.owners.get(stream, (None, ""))
         if held is not None and held() is not owner:
             raise taken(stream, other, who)
 
@@ -84,9 +115,7 @@ def claim(target: Target, owner: Any, streams: Iterable[str], who: str) -> None:
     who : str
         The owner's name in messages.
     """
-    episode = target.current_episode
-    if episode is not None:
-        _OWNERS.setdefault(episode, {}).update(dict.fromkeys(streams, (ref(owner), who)))
+    _sources(target.current_episode).owners.update(dict.fromkeys(streams, (ref(owner), who)))
 
 
 def taken(stream: str, other: str, who: str) -> InputError:
@@ -105,17 +134,22 @@ class Counter:
         The source's name in messages; see :func:`claim`.
     """
 
-    __slots__ = ("__weakref__", "_episode", "_keys", "_new", "_step", "_who")
+    __slots__ = ("__weakref__", "_asked", "_count", "_episode", "_keys", "_new", "_sources", "_step", "_who")
 
     def __init__(self, who: str) -> None:
         self._who = who
         self._episode: Any = None
-        self._keys: Any = None
-        self._new: list[str] = []
+        self._sources = Sources()
+        self._count, self._asked = -1, -1
+        self._keys = set[str]()
+        self._new = set[str]()
         self._step = 0
 
     def step(self, target: Target, row: Mapping[str, Any]) -> int:
         """The timestep of the next row of the active episode, which is this.
+
+        As long as nobody else asks, a row is looked at when it has more or fewer arguments than the one
+        before, and not key by key.
 
         Raises
         ------
@@ -124,18 +158,12 @@ class Counter:
         """
         episode = target.current_episode
         if episode is not self._episode:
-            self._episode, self._step, self._keys = episode, 0, None
-        states, behavior = row.get("neural_state"), row.get("behavior")
-        keys = (
-            tuple(row),
-            tuple(states) if isinstance(states, dict) else None,
-            tuple(behavior) if isinstance(behavior, dict) else None,
-        )
-        # Mostly those of the row before.
-        if keys != self._keys:
-            self._new = list(streams_of(row))
-            require_free(target, self, self._new, self._who)
-            self._keys = keys
+            self._episode, self._sources = episode, _sources(episode)
+            self._step, self._count, self._keys = 0, -1, set()
+        if len(row) != self._count or self._sources.several:
+            new = set(streams_of(row)) - self._keys
+            require_free(target, self, new, self._who)
+            self._asked, self._new = len(row), new
         return self._step
 
     def advance(self, target: Target) -> None:
@@ -143,7 +171,9 @@ class Counter:
         self._step += 1
         if self._new:
             claim(target, self, self._new, self._who)
-            self._new = []
+            self._keys |= self._new
+            self._new = set()
+        self._count = self._asked
 
 
 def joined(row: dict[str, Any], more: Any) -> dict[str, Any]:

@@ -61,6 +61,19 @@ def test_a_key_that_comes_later_is_looked_at(exporter: DataExporter) -> None:
     assert stored(exporter) == {"timesteps": [0, 1], "b": [1.0, 2.0]}
 
 
+def test_what_a_source_logged_later_is_its_own(exporter: DataExporter) -> None:
+    alone = record_steps(exporter)(lambda row: row)
+    alone({"behavior": {"b": 1.0}})
+    with pytest.raises(InputError):
+        alone({"behavior": {"x": object()}})
+    alone({"behavior": {"b": 2.0}, "reward": 1.0})
+    with pytest.raises(InputError, match="rewards: expected rows"):
+        record_steps(exporter)(lambda: {"reward": 1.0})()
+    source(exporter, "x")(3)  # of which no row was stored
+    exporter.close()
+    assert stored(exporter)["x"] == [3]
+
+
 def test_what_was_refused_leaves_the_stream_free(exporter: DataExporter) -> None:
     with pytest.raises(InputError):
         source(exporter, "x")(object())
