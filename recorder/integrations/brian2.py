@@ -37,11 +37,11 @@ def record_group(
     What it records are the values of a ``StateMonitor`` with the same ``when`` and ``dt``, and the spikes
     of a ``SpikeMonitor``. Timesteps are those of the operation's clock, and go on over several calls of
     ``run()``. Values are in SI base units, without them; the metadata ``brian2.<name>`` have ``dt`` in
-    seconds, so that time is ``timestep * dt``, and the units' names. Where another episode of the recording
-    has others, they are ``brian2.<name>.<its id>``.
+    seconds, so that time is ``timestep * dt``, and the units' names. An episode where they are others
+    has them as ``brian2.<name>.<its id>``.
 
-    Several groups of one network may be recorded into one episode, each by an operation of its own. Their
-    states need other names, by ``name``. Their spikes are one stream: the neurons of the group whose
+    Several groups of one network may be recorded into one episode, each by an operation of its own, with a
+    ``name`` where names would be the same. Their spikes are one stream: the neurons of the group whose
     operation was made first are the first, and so on; ``first_neuron`` and ``neurons`` in the metadata say
     where each begins, and how many it has.
 

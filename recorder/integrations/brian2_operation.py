@@ -158,8 +158,11 @@ class RecordedGroup(brian2.NetworkOperation):  # type: ignore[misc]
         told = _TOLD.setdefault(self._target, {})
         if episode is None or told.get(self._about) == about:
             return
-        first = told.setdefault(self._about, about) is about
-        self._target.save_metadata({self._about if first else f"{self._about}.{episode.episode_id}": about})
+        if self._about in told:
+            self._target.save_metadata({f"{self._about}.{episode.episode_id}": about})
+        else:
+            self._target.save_metadata({self._about: about})
+            told[self._about] = about
 
     def _claim(self, more: set[str]) -> None:
         """After a row with streams that this episode had not yet."""
