@@ -182,16 +182,16 @@ def joined(row: dict[str, Any], more: Any) -> dict[str, Any]:
     Raises
     ------
     InputError
-        ``more`` is no mapping, or has something that the row has already, or a timestep of its own.
+        ``more`` is no mapping, has something that the row has already, or what no keyword can be.
     """
     if not isinstance(more, Mapping):
         raise InputError("also", "a mapping of log()'s arguments", type(more).__name__)
     out = dict(row)
     for key, value in more.items():
-        if key in ("timestep", "self") or not isinstance(key, str):
-            raise InputError(
-                "also", "names of log()'s arguments but the timestep, which is the row's", repr(key)[:80]
-            )
+        if key == "timestep":
+            raise InputError("also['timestep']", "what is not recorded already", repr(value)[:80])
+        if not isinstance(key, str) or key == "self":
+            raise InputError("also", "names of log()'s arguments", repr(key)[:80])
         mine = out.get(key)
         if mine is None:
             out[key] = value
