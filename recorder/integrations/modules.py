@@ -60,7 +60,7 @@ class RecordModules:
         for name in modules:
             admit_name("modules", name)
         self._target, self._modules = target, dict(modules)
-        self._counter = Counter()
+        self._counter = Counter(f"RecordModules of {', '.join(modules)}"[:200])
         self._episode: Any = None
         self._told = False
         self._seen: dict[str, dict[str, Any]] = {}
@@ -117,8 +117,8 @@ class RecordModules:
         row: dict[str, Any] = {"neural_state": states} if states else {}
         if outputs:
             row["spikes"] = _together(outputs)
-        self._target.log(self._counter.step(self._target), **row)
-        self._counter.advance()
+        self._target.log(self._counter.step(self._target, row), **row)
+        self._counter.advance(self._target)
 
     def _described(self, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
         about: dict[str, Any] = {}

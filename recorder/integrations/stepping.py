@@ -39,8 +39,9 @@ def record_steps(
     OptionError
         From the decorator: a coroutine or a generator, which compute nothing by the time they return.
     InputError
-        From the decorated function: no mapping, or what ``log()`` refuses. The step has been taken, and its
-        row was not stored; the next call has its timestep.
+        From the decorated function: no mapping, what ``log()`` refuses, or streams that another integration
+        counts in the same episode. The step has been taken, and its row was not stored; the next call has
+        its timestep.
     NoEpisodeError, ClosedError, WriteError
         From the decorated function, as of ``log()``.
     """
@@ -49,7 +50,7 @@ def record_steps(
         for lazy in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             if lazy(function):
                 raise OptionError(f"record_steps takes a plain function, not {function!r}")
-        counter = Counter()
+        counter = Counter(f"record_steps of {getattr(function, '__qualname__', function)}")
 
         @functools.wraps(function)
         def recorded(*arguments: Given.args, **keywords: Given.kwargs) -> Result:
@@ -61,8 +62,8 @@ def record_steps(
             if "timestep" in row:
                 target.log(**row)
             else:
-                target.log(counter.step(target), **row)
-                counter.advance()
+                target.log(counter.step(target, row), **row)
+                counter.advance(target)
             return result
 
         return recorded
