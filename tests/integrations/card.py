@@ -49,7 +49,7 @@ class Event:
 class Host:
     def __init__(self, card: Card, shape: tuple[int, ...], dtype: Any) -> None:
         self.card, self.shape, self.dtype = card, shape, dtype
-        self.array = np.zeros(shape, dtype)
+        self.array = np.full(shape, 99, dtype)
 
     def copy_(self, source: Any, non_blocking: bool) -> None:
         assert non_blocking
