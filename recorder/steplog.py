@@ -29,6 +29,7 @@ from recorder.ring.record import HELD, ROWS, Description, Record
 from recorder.rowcode import LogFunction, Position, block_views, concurrent_log
 from recorder.sideband import Side, Sideband, admit_side
 from recorder.spike_input import INDICES, SpikeType, admit_spikes, is_empty, is_plainly, learn_spikes
+from recorder.tensors import as_arrays
 from recorder.writer import Writer
 
 FIRST_BLOCK = 1 << 16
@@ -111,6 +112,12 @@ class StepLog:
             return
         if self._admitting:
             raise concurrent_log(timestep)
+        if self.function is not None and not more:
+            arrays = as_arrays(neural_state, spikes, behavior, reward)
+            if arrays is not None:
+                # What it does not take comes back, and has no tensors then.
+                self.function.log(timestep, *arrays)
+                return
         self._admitting = True
         try:
             self._admit(timestep, neural_state, spikes, behavior, reward, more)
