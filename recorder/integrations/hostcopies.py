@@ -27,14 +27,15 @@ def on_device(row: Mapping[str, Any]) -> bool:
     """Whether any of the arguments of ``log()`` is, or has, a CUDA tensor of torch or a JAX array."""
     for value in row.values():
         if isinstance(value, Mapping):
-            if any(map(_is_there, value.values())):
+            if any(map(is_there, value.values())):
                 return True
-        elif value is not None and _is_there(value.indices if isinstance(value, SpikeIndices) else value):
+        elif value is not None and is_there(value.indices if isinstance(value, SpikeIndices) else value):
             return True
     return False
 
 
-def _is_there(value: Any) -> bool:
+def is_there(value: Any) -> bool:
+    """Whether a value is a CUDA tensor of torch or a JAX array."""
     return bool(getattr(value, "is_cuda", False)) or hasattr(value, "copy_to_host_async")
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from recorder.admission import as_index
 from recorder.errors import ConcurrentLogError, InputError, OptionError, RingFullError, StateError
 from recorder.exporter import DataExporter
-from recorder.integrations.hostcopies import Slot, on_device
+from recorder.integrations.hostcopies import Slot, is_there, on_device
 from recorder.integrations.target import Target
 from recorder.recording import Recording
 
@@ -59,6 +59,7 @@ class Staged:
         self._target = target
         exporter = getattr(target, "exporter", target)
         self._exporter = exporter if isinstance(exporter, Recording) else None
+        self._sampled = target if isinstance(target, DataExporter) and _leaves_out(target) else None
         self._steps, self._free = count, [Slot() for _ in range(count + 1)]
         self._pending: deque[tuple[Slot, Any, dict[str, Any]]] = deque()
         """With the episode that it belongs to, what is to be logged."""
@@ -108,7 +109,7 @@ class Staged:
         """
         row = dict(
             timestep=timestep,
-            neural_state=neural_state,
+            neural_state=self._looked_at(timestep, neural_state) if self._sampled else neural_state,
             spikes=spikes,
             behavior=behavior,
             reward=reward,
@@ -176,6 +177,16 @@ class Staged:
         if lost := len(getattr(self, "_pending", ())):
             warnings.warn(f"{lost} staged rows were never stored: nobody called flush()", stacklevel=1)
 
+    def _looked_at(self, step: Any, states: Any) -> Any:
+        """States without those on a GPU that sampling is certain to leave out, whatever is under way."""
+        exporter = self._sampled
+        if exporter is None or type(step) is not int or not isinstance(states, Mapping):
+            return states
+        return {
+            key: None if is_there(value) and exporter._passes_over(key, step) else value
+            for key, value in states.items()
+        }
+
     def _finish(self) -> None:
         oldest = self._pending[0]
         slot, episode, row = oldest
@@ -214,6 +225,12 @@ class Staged:
                 rows, step = len(self._pending), self._pending[0][2]["timestep"]
                 error.add_note(f"{rows} staged rows, from timestep {step!r} on, are not stored.")
             raise
+
+
+def _leaves_out(exporter: DataExporter) -> bool:
+    rate = exporter.neural_sampling_rate
+    rates = rate.values() if isinstance(rate, Mapping) else [rate]
+    return type(exporter).log is DataExporter.log and any(each > 1 for each in rates)
 
 
 def _stays(error: Exception) -> bool:

@@ -127,6 +127,27 @@ def test_what_cannot_be_staged_is_refused_with_its_timestep(exporter: DataExport
     assert behavior["list"].tolist() == [[1.0, 2.0]]
 
 
+def test_what_sampling_leaves_out_is_not_copied(tmp_path: Path, card: Card) -> None:
+    rates = {"v": 50, "u": 1}
+    exporter = DataExporter("sampled", str(tmp_path), neural_sampling_rate=rates, ring_bytes=1 << 20)
+    with Staged(exporter, steps=4) as staged:
+        staged.start_episode()
+        v, copied = card.tensor([0.0]), []
+        for t in [*range(200), 10, 250]:
+            card.set(v, t)
+            before = len(card.queue)
+            staged.log(t, neural_state={"v": v, "u": v} if t % 7 == 0 else {"v": v})
+            copied += [t] * (len(card.queue) - before)
+        staged.end_episode()
+    exporter.close()
+    with ExperimentLoader(exporter.output_dir) as experiment:
+        states = experiment.get_episode(0).get_neural_states()
+    times = [t for t in [*range(200), 10, 250] if t % 7 == 0]
+    assert states["v"].ravel().tolist() == states["v_timesteps"].tolist() == [0, 50, 100, 150, 250]
+    assert states["u"].ravel().tolist() == states["u_timesteps"].tolist() == times
+    assert len(copied) - len(times) < 40  # of 202
+
+
 @pytest.mark.skipif(find_spec("jax") is None, reason="needs jax")
 def test_jax_arrays(tmp_path: Path) -> None:
     run_apart(__name__, "jax_arrays", tmp_path)
