@@ -13,6 +13,7 @@ from recorder.integrations.target import Counter, Target
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+_YET_TO_COME = (GeneratorType, AsyncGeneratorType)
 _LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
@@ -57,7 +58,7 @@ def record_steps(
         @functools.wraps(function)
         def recorded(*arguments: Given.args, **keywords: Given.kwargs) -> Result:
             result = function(*arguments, **keywords)
-            if isinstance(result, GeneratorType | AsyncGeneratorType) or hasattr(result, "__await__"):
+            if isinstance(result, _YET_TO_COME) or hasattr(result, "__await__"):
                 raise _yet_to_come(result)
             row: Any = result if what is None else what(result, *arguments, **keywords)
             if not isinstance(row, Mapping):
