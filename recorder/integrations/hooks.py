@@ -18,7 +18,8 @@ class Hook:
 
     def __init__(self, call: Callable[[Any, Any], None]) -> None:
         self._call = call
-        self._compiler = getattr(sys.modules.get("torch"), "compiler", None)
+        compiler = getattr(sys.modules.get("torch"), "compiler", None)
+        self._compiler = compiler if hasattr(compiler, "is_compiling") else None
 
     def __call__(self, module: Any, arguments: Any, output: Any) -> None:  # noqa: ARG002
         if self._compiler is not None and self._compiler.is_compiling():

@@ -12,11 +12,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from recorder.admission import as_index
-from recorder.errors import ConcurrentLogError, InputError, OptionError, RingFullError, StateError
+from recorder.errors import ConcurrentLogError, OptionError, RingFullError, StateError, WriteError
 from recorder.exporter import DataExporter
 from recorder.integrations.hostcopies import Slot, is_there, on_device
 from recorder.integrations.target import Target
 from recorder.recording import Recording
+
+_FOR_NOW = (RingFullError, WriteError, ConcurrentLogError)
+"""With these nothing of a call was stored, and it may be made again. All others are for good."""
 
 
 class Staged:
@@ -104,7 +107,7 @@ class Staged:
         ------
         InputError, StateError
             Of this row, or of the oldest under way, whose timestep it names; this one is under way then.
-        RingFullError, WriteError
+        RingFullError, WriteError, ConcurrentLogError
             The oldest row cannot be stored now, and stays; nothing of this call was taken.
         """
         row = dict(
@@ -128,7 +131,7 @@ class Staged:
                 try:
                     self._finish()
                 except Exception as error:
-                    if _stays(error):
+                    if isinstance(error, _FOR_NOW):
                         self._pending.pop()  # and its slot, into which copies are under way
                     raise
 
@@ -139,7 +142,7 @@ class Staged:
         ------
         InputError, StateError
             Of the first row that was refused, with notes of the others; all that are not were stored.
-        RingFullError, WriteError
+        RingFullError, WriteError, ConcurrentLogError
             A row cannot be stored now; it stays under way, and so do those after it.
         """
         first: Exception | None = None
@@ -148,7 +151,7 @@ class Staged:
                 try:
                     self._finish()
                 except Exception as error:
-                    if _stays(error):
+                    if isinstance(error, _FOR_NOW):
                         _tell(error, first)
                         raise
                     _tell(first, error)
@@ -203,7 +206,7 @@ class Staged:
             both: tuple[Any, Any] = partial(self._target.log, **row), self._pending.popleft
             deque(map(call, both), maxlen=0)
         except Exception as error:
-            if _stays(error):
+            if isinstance(error, _FOR_NOW):
                 raise
             self._pending.popleft()
             self._free.append(slot)
@@ -231,11 +234,6 @@ def _leaves_out(exporter: DataExporter) -> bool:
     rate = exporter.neural_sampling_rate
     rates = rate.values() if isinstance(rate, Mapping) else [rate]
     return type(exporter).log is DataExporter.log and any(each > 1 for each in rates)
-
-
-def _stays(error: Exception) -> bool:
-    """Whether a row that met this error may be stored later: all but what is refused for good."""
-    return isinstance(error, ConcurrentLogError) or not isinstance(error, InputError | StateError)
 
 
 def _tell(error: Exception | None, other: Exception | None) -> None:

@@ -89,6 +89,16 @@ def test_rows_before_a_capture_are_kept_before_it_ends(exporter: DataExporter, c
     assert stored(exporter) == ([3, 4, 5, 6], "completed")
 
 
+def test_what_a_predicate_raises_does_not_store_its_step_twice(exporter: DataExporter, card: Card) -> None:
+    captured = Triggered(exporter, 3, 2, lambda timestep, **_: 1 / (timestep - 1))
+    staged = Staged(captured)
+    staged.start_episode()
+    log(staged, card, range(4))
+    with pytest.raises(ZeroDivisionError):
+        staged.flush()
+    assert stored(exporter) == (list(range(4)), "completed")
+
+
 def test_a_recording_ends_although_a_row_under_way_is_refused(exporter: DataExporter, card: Card) -> None:
     staged = Staged(exporter)
     staged.start_episode()
