@@ -9,7 +9,7 @@ from typing import Any
 
 from recorder.dropping import Drops
 from recorder.errors import NoEpisodeError
-from recorder.format.layout import episode_path
+from recorder.format.layout import NEURAL, episode_path
 from recorder.h5.lock import RecordingLock
 from recorder.h5.tree import put_encoded
 from recorder.handle import Episode
@@ -256,6 +256,12 @@ class DataExporter(Opened):
         """Store what is kept, and what comes from here on."""
         if self._steps is not None:
             self._steps.release()
+
+    def _passes_over(self, key: str, step: int) -> bool:
+        """Whether a neural state of this timestep is left out, now and as long as the episode goes on."""
+        steps, name = self._steps, f"{NEURAL}/{key}"
+        # When it is due moves on, and never back.
+        return steps is not None and name in steps.plan.streams and step < steps.due(name)
 
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> Episode:
         start = {**start, "dropped_before": self._ring.dropped}

@@ -10,7 +10,7 @@ import abc
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -80,6 +80,8 @@ class Recording(Saving):
         self._static_names: set[str] = set()
         self._closed = False
         self._ended_by = ""
+        self._under_way: set[Callable[[], None]] = set()
+        """Of who has rows of the active episode that are not logged yet: called before it ends."""
         self._owner = os.getpid()
         warn_of_network(Path(options.output_base_dir))
         self.timestamp = datetime.now().strftime(TIMESTAMP)
@@ -248,8 +250,13 @@ class Recording(Saving):
             return
         self._ended_by = ended_by
         try:
-            if self.current_episode is not None:
-                self._finish(status=status)
+            try:
+                self._await_rows()
+            finally:
+                # Whatever became of them, here is where the episode ends.
+                self._under_way.clear()
+                if self.current_episode is not None:
+                    self._finish(status=status)
         finally:
             self._closed = True
             self._close_file(status)
@@ -275,6 +282,7 @@ class Recording(Saving):
             if not isinstance(summary, Mapping):
                 raise InputError("summary", "a dict", type(summary).__name__)
             end["summary"] = dumps(summary, "summary").decode("ascii")
+        self._await_rows()
         change: Change | None = None
         if final_state is not None:
             plan, path = plan_tree(final_state, FINAL_STATE), episode_path(episode.episode_id)
@@ -285,6 +293,10 @@ class Recording(Saving):
         # Only now is there no active episode: whatever interrupts its end, close() ends it again.
         self._finish_episode(end, change)
         self.current_episode = None
+
+    def _await_rows(self) -> None:
+        for log_them in list(self._under_way):
+            log_them()
 
     def _initialise(self, file: Any) -> None:
         """Write everything that a new recording's file begins with, and ``runtime_info.json``."""

@@ -1,6 +1,7 @@
 """Checks that only warn: lists of what looks wrong, in the original system's words.
 
-Types and shapes that cannot be stored are refused elsewhere, as errors (``recorder.admission``).
+Types and shapes that cannot be stored are refused elsewhere, as errors (``recorder.admission``). That states
+have more than two dimensions, of which the original warned, is nothing wrong here.
 """
 
 from __future__ import annotations
@@ -49,10 +50,6 @@ def validate_timestep_data(
         problems.append(f"timestep should be non-negative, got {timestep}")
     if neural_state is not None and not isinstance(neural_state, Mapping):
         problems.append(f"neural_state should be dict, got {type(neural_state)}")
-    elif neural_state:
-        for key, value in neural_state.items():
-            if (dimensions := getattr(value, "ndim", 0)) > 2:
-                problems.append(f"neural_state[{key}] has {dimensions} dimensions, expected 1 or 2")
     if isinstance(spikes, np.ndarray) and spikes.dtype != np.bool_ and spikes.ndim != 1:
         problems.append(f"spikes should be 1D, got shape {spikes.shape}")
     if behavior is not None and not isinstance(behavior, Mapping):

@@ -29,6 +29,7 @@ from recorder.rowcode import LogFunction, Position, block_views, concurrent_log
 from recorder.sideband import Side, Sideband, admit_side
 from recorder.sizes import BlockSizes, adapt
 from recorder.spike_input import SpikeType, admit_spikes
+from recorder.tensors import as_arrays
 from recorder.writer import Writer
 
 _PATIENCE = 10.0
@@ -108,6 +109,12 @@ class StepLog:
             return
         if self._admitting:
             raise concurrent_log(timestep)
+        if self.function is not None and not more:
+            arrays = as_arrays(neural_state, spikes, behavior, reward)
+            if arrays is not None:
+                # What it does not take comes back, and has no tensors then.
+                self.function.log(timestep, *arrays)
+                return
         self._admitting = True
         try:
             self._admit(timestep, neural_state, spikes, behavior, reward, more)

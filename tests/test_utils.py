@@ -73,9 +73,7 @@ def test_timestep_problems():
         "reward should be numeric",
     ]
     assert schema.validate_timestep_data(-1) == ["timestep should be non-negative, got -1"]
-    assert schema.validate_timestep_data(0, {"v": np.zeros((1, 1, 1))}) == [
-        "neural_state[v] has 3 dimensions, expected 1 or 2"
-    ]
+    assert schema.validate_timestep_data(0, {"v": np.zeros((1, 1, 1))}) == []  # stored as any other
 
 
 def test_weight_problems():

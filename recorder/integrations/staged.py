@@ -1,36 +1,25 @@
-"""Tensors from a GPU, without waiting for it at every step: copies are begun now and logged some steps later.
-
-Neither torch nor JAX is imported: who gives a tensor has imported its library.
-"""
+"""Tensors from a GPU, without waiting for it at every step: copies begin now, and are logged steps later."""
 
 from __future__ import annotations
 
-import copy
-import sys
+import threading
+import warnings
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import partial
+from operator import call
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recorder.admission import as_array, as_index
-from recorder.errors import OptionError, StateError
+from recorder.admission import as_index
+from recorder.errors import ConcurrentLogError, OptionError, RingFullError, StateError, WriteError
+from recorder.exporter import DataExporter
+from recorder.integrations.hostcopies import Slot, is_there, on_device
 from recorder.integrations.target import Target
+from recorder.recording import Recording
 
-_GROUPS = ("neural_state", "behavior")
-
-
-@dataclass(slots=True)
-class Slot:
-    """Host memory of one row that is under way, used again and again."""
-
-    hosts: dict[tuple[str, str], tuple[Any, NDArray[Any]]] = field(default_factory=dict)
-    """Pinned tensors by argument and key, and the same memory as arrays."""
-    events: dict[Any, Any] = field(default_factory=dict)
-    """By device: when the row's copies from it are done."""
+_FOR_NOW = (RingFullError, WriteError, ConcurrentLogError)
+"""With these nothing of a call was stored, and it may be made again. All others are for good."""
 
 
 class Staged:
@@ -42,7 +31,9 @@ class Staged:
     waited for. Rows without anything on a device pass at once, unless others are before them.
 
     The last ``steps`` rows are not stored yet: they are lost when the process is killed, and errors about a
-    value come so many calls later; they name its timestep. End episodes here, or :meth:`flush` before.
+    value come so many calls later; they name its timestep. An episode that ends, here or at the exporter, and
+    be it by an exception or a signal, has them stored first. A target that is no exporter, and has none as
+    its ``exporter``, cannot see to that: there end episodes here, or :meth:`flush` before.
 
     Parameters
     ----------
@@ -68,9 +59,14 @@ class Staged:
         count = as_index(steps)
         if count is None or count < 1:
             raise OptionError(f"steps must be an int of at least 1, got {steps!r}")
-        self._target, self._steps = target, count
+        self._target = target
+        exporter = getattr(target, "exporter", target)
+        self._exporter = exporter if isinstance(exporter, Recording) else None
+        self._sampled = target if isinstance(target, DataExporter) and _leaves_out(target) else None
+        self._steps, self._free = count, [Slot() for _ in range(count + 1)]
         self._pending: deque[tuple[Slot, Any, dict[str, Any]]] = deque()
-        self._free = [Slot() for _ in range(count + 1)]
+        """With the episode that it belongs to, what is to be logged."""
+        self._lock = threading.RLock()
 
     @property
     def current_episode(self) -> Any:
@@ -84,12 +80,12 @@ class Staged:
 
     def start_episode(self, episode_id: int | None = None) -> Any:
         """See :meth:`recorder.DataExporter.start_episode`; rows under way are logged before."""
-        self.flush()
+        self._settle()
         return self._target.start_episode(episode_id)
 
     def end_episode(self, success: bool = False, summary: Mapping[str, Any] | None = None) -> None:
         """See :meth:`recorder.DataExporter.end_episode`; rows under way are logged before."""
-        self.flush()
+        self._settle()
         self._target.end_episode(success, summary)
 
     def save_metadata(self, metadata: Mapping[str, Any]) -> None:
@@ -105,37 +101,63 @@ class Staged:
         reward: Any = None,
         **more: Any,
     ) -> None:
-        """See :meth:`recorder.DataExporter.log`; errors may be those of a row before."""
+        """See :meth:`recorder.DataExporter.log`; errors may be those of a row before.
+
+        Raises
+        ------
+        InputError, StateError
+            Of this row, or of the oldest under way, whose timestep it names; this one is under way then.
+        RingFullError, WriteError, ConcurrentLogError
+            The oldest row cannot be stored now, and stays; nothing of this call was taken.
+        """
         row = dict(
             timestep=timestep,
-            neural_state=neural_state,
+            neural_state=self._looked_at(timestep, neural_state) if self._sampled else neural_state,
             spikes=spikes,
             behavior=behavior,
             reward=reward,
             **more,
         )
         episode = self._target.current_episode
-        if episode is None or not (self._pending or any(map(_on_device, _values(row)))):
+        if episode is None or not (self._pending or on_device(row)):
             self._target.log(**row)
             return
-        slot = self._free.pop()
-        try:
-            staged = _begun(slot, row)
-        except BaseException:
-            self._free.append(slot)
-            raise
-        self._pending.append((slot, episode, staged))
-        if len(self._pending) > self._steps:
-            self._finish()
+        with self._lock:
+            slot = self._free.pop() if self._free else Slot()
+            self._pending.append((slot, episode, slot.begin(row)))
+            if self._exporter is not None and len(self._pending) == 1:
+                self._exporter._under_way.add(self._settle)
+            if len(self._pending) > self._steps:
+                try:
+                    self._finish()
+                except Exception as error:
+                    if isinstance(error, _FOR_NOW):
+                        self._pending.pop()  # and its slot, into which copies are under way
+                    raise
 
     def flush(self) -> None:
-        """Wait for all rows that are under way, and log them; what the first bad one met is raised last."""
+        """Wait for all rows that are under way, and log them.
+
+        Raises
+        ------
+        InputError, StateError
+            Of the first row that was refused, with notes of the others; all that are not were stored.
+        RingFullError, WriteError, ConcurrentLogError
+            A row cannot be stored now; it stays under way, and so do those after it.
+        """
         first: Exception | None = None
-        while self._pending:
-            try:
-                self._finish()
-            except Exception as error:
-                first = first or error
+        with self._lock:
+            while self._pending:
+                try:
+                    self._finish()
+                except Exception as error:
+                    if isinstance(error, _FOR_NOW):
+                        _tell(error, first)
+                        raise
+                    _tell(first, error)
+                    first = first or error
+            if self._exporter is not None:
+                self._exporter._under_way.discard(self._settle)
         if first is not None:
             raise first
 
@@ -145,69 +167,75 @@ class Staged:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.flush()
+        if error is None:
+            self._settle()
+            return
+        try:
+            self._settle()
+        except Exception as second:
+            error.add_note(f"Logging the rows under way failed too: {second}")
+
+    def __del__(self) -> None:
+        # Where there is an exporter, it has a reference as long as there are any.
+        if lost := len(getattr(self, "_pending", ())):
+            warnings.warn(f"{lost} staged rows were never stored: nobody called flush()", stacklevel=1)
+
+    def _looked_at(self, step: Any, states: Any) -> Any:
+        """States without those on a GPU that sampling is certain to leave out, whatever is under way."""
+        exporter = self._sampled
+        if exporter is None or type(step) is not int or not isinstance(states, Mapping):
+            return states
+        return {
+            key: None if is_there(value) and exporter._passes_over(key, step) else value
+            for key, value in states.items()
+        }
 
     def _finish(self) -> None:
-        slot, episode, row = self._pending.popleft()
+        oldest = self._pending[0]
+        slot, episode, row = oldest
+        slot.wait()
+        if not self._pending or self._pending[0] is not oldest:
+            return  # a signal's handler has flushed meanwhile
         try:
-            for event in slot.events.values():
-                event.synchronize()
             if self._target.current_episode is not episode:
                 raise StateError(
                     f"timestep {row['timestep']!r} was under way when its episode ended, and is not stored: "
                     "end episodes through Staged, or flush() before"
                 )
-            self._target.log(**row)
-        finally:
+            # In one call of C: between two of Python's, Ctrl-C would leave a stored row under way.
+            both: tuple[Any, Any] = partial(self._target.log, **row), self._pending.popleft
+            deque(map(call, both), maxlen=0)
+        except Exception as error:
+            if isinstance(error, _FOR_NOW):
+                raise
+            self._pending.popleft()
             self._free.append(slot)
+            raise
+        self._free.append(slot)
+
+    def _settle(self) -> None:
+        """Log all rows, because their episode ends; the exporter calls this as well."""
+        try:
+            try:
+                self.flush()
+            except RingFullError:
+                if not isinstance(self._exporter, DataExporter):
+                    raise
+                self._exporter.flush()  # which makes room
+                self.flush()
+        except BaseException as error:
+            if self._pending:
+                rows, step = len(self._pending), self._pending[0][2]["timestep"]
+                error.add_note(f"{rows} staged rows, from timestep {step!r} on, are not stored.")
+            raise
 
 
-def _values(row: Mapping[str, Any]) -> list[Any]:
-    out = [row["spikes"], row["reward"]]
-    for group in _GROUPS:
-        if isinstance(row[group], Mapping):
-            out.extend(row[group].values())
-    return out
+def _leaves_out(exporter: DataExporter) -> bool:
+    rate = exporter.neural_sampling_rate
+    rates = rate.values() if isinstance(rate, Mapping) else [rate]
+    return type(exporter).log is DataExporter.log and any(each > 1 for each in rates)
 
 
-def _on_device(value: Any) -> bool:
-    return bool(getattr(value, "is_cuda", False)) or hasattr(value, "copy_to_host_async")
-
-
-def _begun(slot: Slot, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with host memory in the place of what is on a device, into which copies are under way."""
-    devices: dict[Any, None] = {}
-    out = dict(row)
-    for name, value in row.items():
-        if name in _GROUPS and isinstance(value, Mapping):
-            out[name] = {key: _copied(slot, devices, (name, key), part) for key, part in value.items()}
-        else:
-            out[name] = _copied(slot, devices, (name, ""), value)
-    if devices or slot.events:
-        cuda = sys.modules["torch"].cuda
-        slot.events = {device: slot.events.get(device) or cuda.Event() for device in devices}
-        for device, event in slot.events.items():
-            event.record(cuda.current_stream(device))
-    return out
-
-
-def _copied(slot: Slot, devices: dict[Any, None], place: tuple[str, str], value: Any) -> Any:
-    if getattr(value, "is_cuda", False):
-        source = value.detach()
-        host, array = slot.hosts.get(place, (None, None))
-        if host is None or host.dtype != source.dtype or host.shape != source.shape:
-            host = sys.modules["torch"].empty(source.shape, dtype=source.dtype, pin_memory=True)
-            array = as_array("/".join(filter(None, place)), None, host)
-            slot.hosts[place] = host, array
-        host.copy_(source, non_blocking=True)
-        devices[source.device] = None
-        return array
-    if hasattr(value, "copy_to_host_async"):
-        own = value.copy()  # a step that donates its arguments may take the array away
-        own.copy_to_host_async()
-        return own
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if hasattr(value, "detach") and hasattr(value, "clone"):
-        return value.detach().clone()
-    return copy.deepcopy(value)
+def _tell(error: Exception | None, other: Exception | None) -> None:
+    if error is not None and other is not None:
+        error.add_note(f"Refused too: {type(other).__name__}: {other}")

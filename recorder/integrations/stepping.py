@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, ParamSpec, TypeVar
 
-from recorder.errors import InputError, OptionError
+from recorder.errors import FlightrecError, InputError, OptionError
 from recorder.integrations.target import Counter, Target
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+_YET_TO_COME = (GeneratorType, AsyncGeneratorType)
+_LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 def record_steps(
@@ -41,31 +44,52 @@ def record_steps(
     InputError
         From the decorated function: no mapping, what ``log()`` refuses, or streams that another integration
         counts in the same episode. The step has been taken, and its row was not stored; the next call has
-        its timestep.
+        its timestep. Also a result that has yet to be awaited or iterated over: there the step was not taken.
     NoEpisodeError, ClosedError, WriteError
         From the decorated function, as of ``log()``.
     """
 
     def decorate(function: Callable[Given, Result]) -> Callable[Given, Result]:
-        for lazy in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-            if lazy(function):
+        for lazy in _LAZY:
+            if lazy(function) or lazy(type(function).__call__):
                 raise OptionError(f"record_steps takes a plain function, not {function!r}")
         counter = Counter(f"record_steps of {getattr(function, '__qualname__', function)}")
 
         @functools.wraps(function)
         def recorded(*arguments: Given.args, **keywords: Given.kwargs) -> Result:
             result = function(*arguments, **keywords)
+            if isinstance(result, _YET_TO_COME) or hasattr(result, "__await__"):
+                raise _yet_to_come(result)
             row: Any = result if what is None else what(result, *arguments, **keywords)
             if not isinstance(row, Mapping):
                 hint = "give record_steps a what= that makes one of the result"
                 raise InputError("step", "a mapping of log()'s arguments", type(row).__name__, hint=hint)
-            if "timestep" in row:
-                target.log(**row)
-            else:
-                target.log(counter.step(target, row), **row)
-                counter.advance(target)
+            try:
+                if "timestep" in row:
+                    target.log(**row)
+                else:
+                    target.log(counter.step(target, row), **row)
+                    counter.advance(target)
+            except TypeError as error:
+                _require_names(row, error)
+                raise
             return result
 
         return recorded
 
     return decorate
+
+
+def _yet_to_come(result: Any) -> InputError:
+    got = type(result).__name__
+    if inspect.iscoroutine(result):
+        result.close()  # else Python warns of it a second time
+    return InputError("step", "a result that was computed", got, hint="decorate what computes it")
+
+
+def _require_names(row: Mapping[Any, Any], error: TypeError) -> None:
+    """Say that a mapping's keys are not what a function takes, where that is the error."""
+    odd = [key for key in row if not isinstance(key, str) or key == "self"]
+    if odd and not isinstance(error, FlightrecError):
+        got = f"the key {odd[0]!r}"
+        raise InputError("step", "a mapping of log()'s arguments by their names", got) from error

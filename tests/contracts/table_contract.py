@@ -139,11 +139,12 @@ class TableContract:
     def test_validation_warns_once_per_stream(self, make_exporter):
         with make_exporter(neural_sampling_rate=1) as exporter:
             exporter.start_episode()
-            with pytest.warns(UserWarning, match=r"Validation: neural_state\[v\] has 3 dimensions"):
-                exporter.log(0, {"v": np.zeros((1, 1, 1))})
+            with pytest.warns(UserWarning, match="Validation: timestep should be non-negative"):
+                exporter.log(-2, {"v": 1.0})
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                exporter.log(1, {"v": np.zeros((1, 1, 1))})
+                exporter.log(-1, {"v": 1.0})
+                exporter.log(1, {"w": np.zeros((1, 1, 1)), "v": 1.0})
             with pytest.warns(UserWarning, match="Validation: timestep should be non-negative"):
                 exporter.log(-1, behavior={"x": 1.0})
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import io
+import warnings
+from collections import namedtuple
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -141,25 +146,50 @@ def test_plain_modules_and_layers_that_work_in_place(exporter: DataExporter) -> 
 
 
 def test_a_module_that_is_called_twice_a_step_is_told(exporter: DataExporter) -> None:
-    first, second = Layer(torch.ones(2)), Layer(torch.ones(3))
-    RecordModules(exporter, {"first": first, "second": second})
+    first, second, third = (Layer(torch.full((2,), float(n))) for n in range(3))
+    RecordModules(exporter, {"first": first, "second": second, "third": third})
     exporter.start_episode()
+    first(), second()
+    with pytest.raises(InputError, match=r"modules/second.*two before \['third'\]"):
+        second()
+    # Of the first module a forward pass that failed would look the same, once.
     first()
-    with pytest.raises(InputError, match=r"modules/first.*two before \['second'\]"):
+    with pytest.warns(UserWarning, match="called again"):
+        first(), second(), third()
+    first()
+    with pytest.raises(InputError, match=r"modules/first.*two before \['second', 'third'\]"):
         first()
-    first()
+    exporter.end_episode()
     exporter.start_episode()  # what was under way is forgotten
     second()
-    first()
+    exporter.end_episode()
+    exporter.start_episode()
+    first(), second(), third()
     exporter.close()
     with ExperimentLoader(exporter.output_dir) as experiment:
-        totals = [experiment.get_episode(n).get_metadata()["total_timesteps"] for n in range(2)]
-    assert totals == [0, 1]
+        totals = [experiment.get_episode(n).get_metadata()["total_timesteps"] for n in range(3)]
+    assert totals == [1, 0, 1]
+
+
+def test_a_forward_pass_that_failed_is_no_row_and_no_error_of_the_next(exporter: DataExporter) -> None:
+    first, second = Layer(torch.zeros(1)), Layer(torch.zeros(1))
+    RecordModules(exporter, {"first": first, "second": second})
+    exporter.start_episode()
+    for step, fails in enumerate((True, True, False, False, True, False)):
+        first.output = second.output = torch.tensor([float(step)])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            first()
+        assert [("failed" in str(each.message)) for each in caught] == [True] * (step in (1, 2, 5))
+        if not fails:
+            second()
+    _, spikes, _ = recorded(exporter)
+    assert spikes.tolist() == [[2.0, 2.0], [3.0, 3.0], [5.0, 5.0]]
 
 
 def test_what_cannot_be_hooked_is_refused(exporter: DataExporter) -> None:
     layer = Layer(torch.ones(2))
-    for modules in ({}, {"a": 5}):
+    for modules in ({}, {"a": 5}, [layer], layer):
         with pytest.raises(OptionError, match="named torch modules"):
             RecordModules(exporter, modules)
     with pytest.raises(OptionError, match=r"\['b'\] are none of"):
@@ -177,6 +207,119 @@ def test_what_cannot_be_hooked_is_refused(exporter: DataExporter) -> None:
         double()
         with pytest.raises(InputError, match="one dtype"):
             single()
+
+
+@dataclass
+class State:
+    """A layer's."""
+
+    v: Any
+    w: Any = None
+
+
+Named = namedtuple("Named", "spikes gain state")
+
+
+def test_states_in_whatever_they_stand(exporter: DataExporter) -> None:
+    one, two = torch.ones(2), torch.full((3,), 2.0)
+    layers = {
+        "mapping": Layer((one, {"v": one, "deep": {"w": two}})),
+        "dataclass": Layer((one, State(two))),
+        "array": Layer((one, two.numpy(), 2.5, None)),
+        "named": Layer(Named(one, two, State(one, two))),
+    }
+    with RecordModules(exporter, layers):
+        exporter.start_episode()
+        for layer in layers.values():
+            layer()
+    states, _, _ = recorded(exporter)
+    assert {key: value.tolist() for key, value in states.items() if key != "timesteps"} == {
+        "mapping.v": [[1.0, 1.0]],
+        "mapping.deep.w": [[2.0, 2.0, 2.0]],
+        "dataclass.v": [[2.0, 2.0, 2.0]],
+        "array.0": [[2.0, 2.0, 2.0]],
+        "array.1": [2.5],
+        "named.gain": [[2.0, 2.0, 2.0]],
+        "named.state.v": [[1.0, 1.0]],
+        "named.state.w": [[2.0, 2.0, 2.0]],
+    }
+
+
+def test_what_is_no_state_is_refused(exporter: DataExporter) -> None:
+    one = torch.ones(2)
+    for output, error in (
+        ((one, "text"), "modules/a: expected states as tensors.*got 0 as str"),
+        ((one, {"v": object()}), "modules/a: .*got v as object"),
+        (torch.eye(2).to_sparse(), "modules/a: expected dense tensors, got one of torch.sparse_coo"),
+    ):
+        exporter.start_episode()
+        layer = Layer(output)
+        with RecordModules(exporter, {"a": layer}), pytest.raises(InputError, match=error):
+            layer()
+        exporter.end_episode()
+
+
+def test_two_streams_of_one_name_are_refused(exporter: DataExporter) -> None:
+    exporter.start_episode()
+    one = torch.ones(2)
+    for layers in (
+        {"net": Layer((one, ((one, one), one))), "net.0": Layer((one, one, one))},
+        {"fc": Layer((one, {"output": one}))},
+        {"a": Layer((one, {"v": one, 1: one, "1": one}))},
+    ):
+        with RecordModules(exporter, layers, spikes=[]), pytest.raises(InputError, match="two named '"):
+            for layer in layers.values():
+                layer()
+
+
+def test_hooks_that_nobody_called_are_told(exporter: DataExporter) -> None:
+    exporter.start_episode()
+    layers = {"a": Layer(torch.ones(2)), "b": Layer(torch.ones(2))}
+    hooks = RecordModules(exporter, layers)
+    layers["a"]()
+    with pytest.warns(UserWarning, match=r"^\['b'\] were not called.*torch.compiler"):
+        hooks.remove()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hooks.remove()
+        with pytest.raises(ZeroDivisionError), RecordModules(exporter, layers):
+            raise ZeroDivisionError
+        with RecordModules(exporter, layers):
+            [layer() for layer in layers.values()]
+
+
+def test_copies_of_a_hooked_network_are_not_hooked(exporter: DataExporter) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
+    with RecordModules(exporter, {"relu": network[1]}):
+        exporter.start_episode()
+        data = io.BytesIO()
+        torch.save(network, data)
+        assert b"recorder" not in data.getvalue()
+        data.seek(0)
+        copies = [
+            copy.deepcopy(network),
+            torch.load(data, weights_only=False),
+            torch.optim.swa_utils.AveragedModel(network),
+        ]
+        rows = torch.rand(5, 4)
+        for net in (network, *copies):
+            assert (net(rows) == network[1](network[0](rows))).all()
+    _, spikes, _ = recorded(exporter)
+    assert len(spikes) == 1 + 4  # the network's own, and those it was compared with
+
+
+def test_a_network_that_is_compiled_after_it_was_hooked(exporter: DataExporter) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)).eval()
+    kept: list[Any] = []
+    with RecordModules(exporter, {"relu": network[1]}), torch.no_grad():
+        compiled = torch.compile(network, backend="eager")
+        exporter.start_episode()
+        for rows in torch.rand(6, 1, 4) - 0.5:
+            kept.append(network[0](rows).relu())
+            compiled(rows)
+    _, spikes, _ = recorded(exporter)
+    assert (spikes == torch.cat(kept).numpy()).all()
+    assert len(spikes) == 6
 
 
 def test_numbers_that_hdf5_has_no_type_for_are_refused(exporter: DataExporter) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,46 @@ def test_functions_that_return_before_they_compute_are_refused(exporter: DataExp
     for function in (later, many):
         with pytest.raises(OptionError, match="plain function"):
             record_steps(exporter)(function)
+
+
+def test_results_that_are_yet_to_come_are_refused(exporter: DataExporter) -> None:
+    async def later() -> None: ...
+
+    async def many_later() -> AsyncIterator[int]:
+        yield 1
+
+    class Lazy:
+        async def __call__(self) -> None: ...
+
+    with pytest.raises(OptionError, match="plain function"):
+        record_steps(exporter)(Lazy())
+    handle = exporter.start_episode()
+    loop = asyncio.new_event_loop()
+    for lazy in (later, many_later, loop.create_future, lambda: (i for i in range(2))):
+        step = record_steps(exporter, lambda _: {"reward": 1.0})(lambda lazy=lazy: lazy())
+        with pytest.raises(InputError, match="step: expected a result that was computed"):
+            step()
+    loop.close()
+    assert handle.timestep_count == 0
+
+
+def test_keys_that_are_no_names_of_arguments_are_refused(exporter: DataExporter) -> None:
+    step = record_steps(exporter)(lambda row: row)
+    exporter.start_episode()
+    for row in ({1: 2}, {"self": 2}, {"timestep": 0, None: 1}):
+        with pytest.raises(InputError, match=r"step: expected a mapping|self"):
+            step(row)
+    with pytest.raises(UnknownFieldError):
+        step({"rewards": 1.0})
+
+
+def test_a_type_error_of_the_target_passes_as_it_is() -> None:
+    class Broken:
+        current_episode = None
+
+        def log(self, *_: Any, **__: Any) -> None:
+            raise TypeError("its own")
+
+    with pytest.raises(TypeError, match=r"^its own$") as caught:
+        record_steps(Broken())(lambda: {"reward": 1.0})()
+    assert caught.value.__cause__ is None
