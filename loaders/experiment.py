@@ -222,6 +222,7 @@ class ExperimentLoader:
 
     to_parquet = of_recording.to_parquet
     to_xarray = of_recording.to_xarray
+    to_netcdf = of_recording.to_netcdf
     to_nwb = of_recording.to_nwb
     to_neo = of_recording.to_neo
     torch_windows = of_recording.torch_windows

@@ -60,8 +60,7 @@ def to_xarray(
     """The recording as ``xarray.DataTree``, lazily; extra ``xarray``.
 
     ``episodes/episode_0000`` and so on, each as :meth:`EpisodeData.to_xarray` has it; attributes
-    ``metadata`` and ``config`` are documents as text. ``tree.to_netcdf(path, engine="h5netcdf")`` makes
-    a file that xarray and every netCDF-4 reader opens.
+    ``metadata`` and ``config`` are documents as text. As a file: :meth:`to_netcdf`.
 
     Parameters
     ----------
@@ -75,6 +74,46 @@ def to_xarray(
     from loaders.interchange.labelled import all_to_xarray
 
     return all_to_xarray(self, dt, units, episodes)
+
+
+def to_netcdf(
+    self: ExperimentLoader,
+    path: str | os.PathLike[str],
+    *,
+    dt: float | str | None = None,
+    units: Mapping[str, str] | None = None,
+    episodes: Iterable[int] | None = None,
+    as_float32: bool = False,
+) -> Path:
+    """A netCDF-4 file of :meth:`to_xarray`, deflated, in constant memory; extra ``xarray``.
+
+    ``xarray.open_datatree(path, engine="h5netcdf")`` gives the tree again; every netCDF-4 reader opens it.
+    (``to_xarray().to_netcdf()`` writes the same, takes each variable into memory as a whole, and stores
+    float16, with which netCDF's own library cannot open a file.)
+
+    Parameters
+    ----------
+    path : path
+        The file, which must not be there yet. It appears when it is complete.
+    dt, units, episodes
+        As for :meth:`to_xarray`.
+    as_float32 : bool, default False
+        Store float16, which netCDF has not, as float32; no value changes.
+
+    Raises
+    ------
+    KeyError
+        ``units`` names nothing that is there.
+    FileExistsError
+        ``path`` is there.
+    OptionError
+        ``dt`` is no length of time.
+    ExportError
+        A dtype that netCDF lacks: complex numbers, and float16 without ``as_float32``.
+    """
+    from loaders.interchange.netcdf import to_netcdf
+
+    return to_netcdf(self, path, dt, units, episodes, as_float32)
 
 
 def to_nwb(

@@ -52,7 +52,7 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 @click.option("--only", metavar="TABLE", multiple=True, help="Parquet, NWB: only such, like spikes.")
 @click.option("--report", "reports", metavar="STREAM", multiple=True, help="SONATA: only these streams.")
 @click.option("--population", default="default", show_default=True, help="SONATA: name of the nodes.")
-@click.option("--float32", "as_float32", is_flag=True, help="SONATA: round reports to float32.")
+@click.option("--float32", "as_float32", is_flag=True, help="SONATA: round reports; netCDF: keep float16 so.")
 @click.option("--observations", metavar="STREAM", help="Agents: what was seen.")
 @click.option("--actions", metavar="STREAM", help="Agents: what was done.")
 @click.option(
@@ -106,9 +106,8 @@ def _parquet(recording: ExperimentLoader, given: dict[str, Any]) -> str:
 
 
 def _netcdf(recording: ExperimentLoader, given: dict[str, Any]) -> str:
-    from loaders.interchange.labelled import to_netcdf
-
-    return str(to_netcdf(recording, Path(given["out"]), given["dt"], given["units"], given["episodes"]))
+    chosen = {key: given[key] for key in ("dt", "units", "episodes", "as_float32")}
+    return str(recording.to_netcdf(given["out"], **chosen))
 
 
 def _nwb(recording: ExperimentLoader, given: dict[str, Any]) -> str:

@@ -11,9 +11,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from loaders import ExperimentLoader, ExportWarning
+from loaders.assembling import pack
 from loaders.interchange.facts import neuron_columns
 from recorder import DataExporter
-from loaders.assembling import pack
 
 
 def network(folder: Path, columns: Mapping[str, Any], silent: int = 0) -> Path:
