@@ -119,7 +119,7 @@ def test_episodes_of_other_kinds_are_refused(tmp_path: Path) -> None:
             out.end_episode()
     chosen = {"observations": "behavior/o", "actions": "behavior/a", "final_observation": "last row"}
     with ExperimentLoader(out.output_dir) as experiment:
-        with pytest.raises(ExportError, match="a dataset has one kind|not all of them in the space"):
+        with pytest.raises(ExportError, match=r"a dataset has one kind|not all of them in the space"):
             experiment.to_minari("kinds-v0", **chosen, terminations=True, truncations=False, episodes=[1, 0])
         with pytest.raises(ExportError, match="a dataset has one kind"):
             experiment.to_minari("kinds-v0", **chosen, terminations=True, truncations=False)
