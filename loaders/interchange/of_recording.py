@@ -24,8 +24,10 @@ def to_parquet(
 
     ``<folder>/<table>/episode=<id>/part-0.parquet`` with the columns of :meth:`EpisodeData.to_arrow`:
     ``pandas.read_parquet(folder / "spikes")`` reads those of all episodes and adds the column
-    ``episode``. ``episodes.parquet`` is :attr:`episodes`, summaries as documents; its schema's metadata
-    ``flightrec`` is a document of metadata and configuration.
+    ``episode``; a column that is called so is ``logged_episode``. ``episodes.parquet`` is
+    :attr:`episodes`, summaries as documents; its schema's metadata ``flightrec`` is a document of metadata
+    and configuration. Network structure (connections, initial weights), static data, final states,
+    checkpoints, provenance and code are left out.
 
     Parameters
     ----------
@@ -60,7 +62,8 @@ def to_xarray(
     """The recording as ``xarray.DataTree``, lazily; extra ``xarray``.
 
     ``episodes/episode_0000`` and so on, each as :meth:`EpisodeData.to_xarray` has it; attributes
-    ``metadata`` and ``config`` are documents as text. As a file: :meth:`to_netcdf`.
+    ``metadata`` and ``config`` are documents as text. As a file: :meth:`to_netcdf`. Left out is what
+    episodes leave out, and connections, initial weights, checkpoints, provenance and code.
 
     Parameters
     ----------
@@ -89,7 +92,7 @@ def to_netcdf(
 
     ``xarray.open_datatree(path, engine="h5netcdf")`` gives the tree again; every netCDF-4 reader opens it.
     (``to_xarray().to_netcdf()`` writes the same, takes each variable into memory as a whole, and stores
-    float16, with which netCDF's own library cannot open a file.)
+    float16, with which netCDF's own library cannot open a file.) It leaves out what :meth:`to_xarray` does.
 
     Parameters
     ----------
@@ -132,8 +135,15 @@ def to_nwb(
     ``behavior``, weight changes in ``plasticity``, spikes in ``units``, a row a neuron. Each episode is
     a trial: the first one keeps its timesteps, each other one begins where the one before it ends, and
     the column ``shift`` has the timesteps between its own and those of the file. Times are
-    ``(timestep + shift) * dt``. ``notes`` is a document with metadata, configuration and provenance.
-    ``nwbinspector`` takes series with fewer rows than neurons for transposed; the file is right.
+    ``(timestep + shift) * dt``. ``notes`` is a document with metadata, configuration and provenance;
+    ``identifier`` names the recording, when it began, and the part of it that is here.
+
+    ``nwbinspector`` takes series with fewer rows than a row has entries for transposed, which is critical
+    to it: such a stream is a ``DynamicTable`` of ``timestamp`` and values, in the same place, or for
+    behaviour right in the module (an :class:`ExportWarning` names them). Columns of tables that NWB has
+    names of its own for, ``id`` and ``timestamp`` among them, are ``logged_id`` and so on, and so are
+    tables of behaviour. Columns about neurons are columns of ``units``. Connections, initial weights,
+    static data, final states and checkpoints are left out.
 
     Parameters
     ----------
@@ -160,9 +170,10 @@ def to_nwb(
     FileExistsError
         ``path`` is there.
     OptionError
-        ``dt`` is missing, or no length of time.
+        ``dt`` is missing, or no length of time; ``about`` is not what pynwb takes.
     ExportError
-        Episodes whose streams differ in dtype or shape, timesteps that fall, or what NWB has no type for.
+        Episodes whose streams differ in dtype or shape, timesteps that fall or that are no longer apart in
+        seconds, what NWB has no type for, or no episode.
     """
     from loaders.interchange.nwb import to_nwb
 
@@ -176,7 +187,11 @@ def to_neo(
     units: Mapping[str, str] | None = None,
     episodes: Iterable[int] | None = None,
 ) -> Any:
-    """The recording as ``neo.Block``, its episodes as segments; see :meth:`EpisodeData.to_neo`."""
+    """The recording as ``neo.Block``, its episodes as segments; see :meth:`EpisodeData.to_neo`.
+
+    Annotations ``metadata`` and ``config`` are documents. Connections, initial weights, checkpoints,
+    provenance and code are left out.
+    """
     from loaders.interchange.neo_blocks import to_block
 
     return to_block(self, dt, units, episodes)
@@ -195,6 +210,7 @@ def torch_windows(
 
     ``windows[i]`` is ``{"timesteps": int64 (length,), name: (length, ...), …}``, tensors in the memory
     that was read to. The recording must stay open; workers of a ``DataLoader`` open it for themselves.
+    What is not in ``names`` is left out.
 
     Parameters
     ----------
@@ -237,7 +253,9 @@ def to_minari(
     """The episodes as a local Minari dataset, one at a time; returns it; extra ``minari``.
 
     Values keep their dtypes (pictures are not made JPEG); ``infos`` of each episode have ``timestep`` and
-    ``episode_id`` of each step. If it fails, nothing of the dataset is left.
+    ``episode_id`` of each observation, of the one after the last step that of its event or of the last
+    row. Streams that are not named here are left out, and all else of the recording but the configuration,
+    which is in the ``description``. If it fails, nothing of the dataset is left.
 
     Parameters
     ----------
@@ -271,7 +289,9 @@ def to_minari(
     FileExistsError
         There is a dataset of that name.
     ExportError
-        Streams have different timesteps, or the last observation is missing or another kind.
+        Streams have different timesteps or differ from episode to episode in dtype or shape, values are not
+        in their space (NaN may be in a box), rewards are no number a row, or the last observation is missing
+        or another kind.
     OptionError
         An argument cannot be what it is, or a space has to be said.
     """

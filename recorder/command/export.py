@@ -44,8 +44,8 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 
     A recording has timesteps, not seconds: formats that need them ask for --dt. OUT must not be there
     yet, and appears when it is complete; by default it is in the current folder and has the
-    recording's name. From Python: ExperimentLoader.to_xarray, to_parquet, to_nwb, to_neo, to_minari,
-    torch_windows, and EpisodeData.to_pandas, to_arrow, to_sonata, to_torch.
+    recording's name. From Python: ExperimentLoader.to_xarray, to_netcdf, to_parquet, to_nwb, to_neo,
+    to_minari, torch_windows, and EpisodeData.to_pandas, to_arrow, to_sonata, to_torch.
 
     \b
     Examples:
