@@ -21,7 +21,7 @@ def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
         ``target`` is there already: nothing is overwritten.
     """
     _free(target)
-    made = [folder for folder in target.parents if not folder.exists()]
+    made = [above for above in target.parents if not above.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +84,10 @@ class _Nodes:
         if self.width is None:
             widths = {stream.shape[1] for stream in episode.neural_states.values() if len(stream.shape) > 1}
             self.width = widths.pop() if len(widths) == 1 else None
-        self.neurons = neuron_columns(episode._loader, self.width)
+
+    @cached_property
+    def neurons(self) -> dict[str, NDArray[Any]]:
+        return neuron_columns(self.episode._loader, self.width)
 
     def made(self) -> dict[str, Any]:
         names = tables(self.episode)

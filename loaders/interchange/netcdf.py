@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
 
 _CHUNK = 1 << 20
+_SMALL = 1 << 14
+"""Bytes below which the index of chunks is larger than what deflating saves."""
 _TEXT_BYTES = 1024
 """What a text is taken for where it is decided how many are read at once."""
 _TEXT = np.dtype("O", metadata={"vlen": str})
@@ -78,7 +80,7 @@ class _Group:
         row_bytes = max(1, int(np.prod(rest, dtype=np.int64)) * entry)
         chunk = min(rows, max(1, _CHUNK // row_bytes))
         options: dict[str, Any] = {}
-        if kind.kind != "O" and 0 not in variable.shape:
+        if kind.kind != "O" and 0 not in variable.shape and rows * row_bytes >= _SMALL:
             options = {"chunks": (chunk, *rest), "compression": "gzip", "shuffle": True}
         made = self.group.create_variable(name, variable.dims, kind, **options)
         made.attrs.update({**variable.attrs, **more})

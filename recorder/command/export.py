@@ -79,7 +79,7 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 @click.option("--truncations", metavar="STREAM", help="Agents: a stream, or yes or no for each last step.")
 @click.option("--environment", metavar="ID", help="Agents: Gymnasium's id, which has the spaces.")
 @click.pass_context
-def command(context: click.Context, path: Path, form: str, **options: Any) -> None:
+def command(context: click.Context, /, path: Path, form: str, **options: Any) -> None:
     """Write a recording in a format; the help text stands above."""
     from loaders.experiment import ExperimentLoader
     from loaders.interchange.facts import name_of
