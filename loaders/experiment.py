@@ -12,7 +12,7 @@ from loaders.accounts import StreamAccount, add_up
 from loaders.documents import FlightrecDocuments, episode_attributes
 from loaders.episode import EpisodeData
 from loaders.find import find_recording
-from loaders.interchange import of_recording
+from loaders.interchange import for_training, of_recording
 from loaders.original import OriginalDocuments
 from loaders.remote import is_remote, open_remote
 from loaders.steady import steady
@@ -231,10 +231,11 @@ class ExperimentLoader:
 
     to_parquet = of_recording.to_parquet
     to_xarray = of_recording.to_xarray
+    to_netcdf = of_recording.to_netcdf
     to_nwb = of_recording.to_nwb
     to_neo = of_recording.to_neo
-    torch_windows = of_recording.torch_windows
-    to_minari = of_recording.to_minari
+    torch_windows = for_training.torch_windows
+    to_minari = for_training.to_minari
 
     def at_once(self, read: Callable[[Self], T]) -> T:
         """What ``read(loader)`` returns, with everything it reads taken from one state of the recording.

@@ -70,6 +70,7 @@ LOADERS = {
     "ExperimentCollection",
     "ExperimentLoader",
     "ExportError",
+    "ExportWarning",
     "LiveExperiment",
     "LiveStatus",
     "NotRunningError",

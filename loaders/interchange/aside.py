@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
-    """A path to write to, which becomes ``target`` unless an exception leaves the block; then it is removed.
+    """A path to write to, which becomes ``target`` unless an exception leaves the block.
+
+    Then it is removed, and with it the folders above it that were made for it.
 
     Raises
     ------
@@ -19,6 +21,7 @@ def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
         ``target`` is there already: nothing is overwritten.
     """
     _free(target)
+    made = [above for above in target.parents if not above.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -28,8 +31,12 @@ def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
         yield part
         _free(target)
         part.rename(target)
+        made = []
     finally:
         shutil.rmtree(home, ignore_errors=True)
+        with suppress(OSError):  # somebody else has put something there
+            for above in made:
+                above.rmdir()
 
 
 def _free(target: Path) -> None:

@@ -120,7 +120,7 @@ def neuron_columns(recording: ExperimentLoader, width: int | None) -> dict[str, 
 
 
 def episode_facts(episode: EpisodeData) -> dict[str, Any]:
-    """An episode's metadata in plain terms, and as ``summary`` a document with what it was given at its end."""
+    """An episode's metadata in plain terms, and its ``summary``, a document."""
     summary = episode._loader.get_episode_summary(episode.episode_id)
     return plain(episode.get_metadata()) | {"summary": dumps(summary).decode("ascii")}
 

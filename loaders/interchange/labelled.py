@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column, columns, tables
 from loaders.interchange.extra import library
 from loaders.interchange.facts import (
@@ -55,9 +54,7 @@ def all_to_xarray(
 ) -> Any:
     """See :meth:`loaders.ExperimentLoader.to_xarray`."""
     xarray = library("xarray", EXTRA)
-    about = {"metadata": dumps(recording.get_metadata()), "config": dumps(recording.get_config())}
-    root = xarray.Dataset(attrs={key: text.decode("ascii") for key, text in about.items()})
-    found = {"/": root}
+    found = {"/": xarray.Dataset(attrs=facts_of(recording))}
     names: list[str] = []
     for number in chosen(recording, episodes):
         episode = recording.get_episode(number)
@@ -73,27 +70,10 @@ def all_to_xarray(
     )
 
 
-def to_netcdf(
-    recording: ExperimentLoader,
-    path: Path,
-    dt: Seconds,
-    units: Mapping[str, str] | None,
-    episodes: Iterable[int] | None,
-) -> Path:
-    """A netCDF-4 file of :meth:`loaders.ExperimentLoader.to_xarray`.
-
-    It takes the memory of its largest variable: xarray writes them one by one, each as a whole.
-
-    Raises
-    ------
-    FileExistsError
-        ``path`` is there.
-    """
-    library("h5netcdf", EXTRA)
-    tree = all_to_xarray(recording, dt, units, episodes)
-    with aside(path) as part:
-        tree.to_netcdf(part, engine="h5netcdf")
-    return path
+def facts_of(recording: ExperimentLoader) -> dict[str, str]:
+    """Attributes of a recording as a whole: documents as text."""
+    about = {"metadata": recording.get_metadata(), "config": recording.get_config()}
+    return {key: dumps(value).decode("ascii") for key, value in about.items()}
 
 
 class _Nodes:
@@ -104,7 +84,10 @@ class _Nodes:
         if self.width is None:
             widths = {stream.shape[1] for stream in episode.neural_states.values() if len(stream.shape) > 1}
             self.width = widths.pop() if len(widths) == 1 else None
-        self.neurons = neuron_columns(episode._loader, self.width)
+
+    @cached_property
+    def neurons(self) -> dict[str, NDArray[Any]]:
+        return neuron_columns(self.episode._loader, self.width)
 
     def made(self) -> dict[str, Any]:
         names = tables(self.episode)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from loaders.interchange.columns import columns, tables
 from loaders.interchange.extra import library
 from loaders.interchange.facts import chosen
+from loaders.interchange.joined import kind_of
+from loaders.interchange.minari_spaces import Named, check_inside, each, space, spaces_of_environment
 from recorder.errors import ExportError, OptionError
 from recorder.format.document import dumps
 from recorder.format.layout import EVENTS, FINAL_STATE, REWARDS, TIMESTEPS, WEIGHT_CHANGES
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
 
 EXTRA = "minari"
 LAST_ROW = "last row"
-Named = str | Mapping[str, str]
+_NAMESPACE = "namespace_metadata.json"
+_OURS = {"dataset_id", "buffer", "env", "observation_space", "action_space", "jpeg_encoding"}
+"""Arguments of Minari's function that have others here."""
 
 
 class Steps:
@@ -39,6 +45,10 @@ class Steps:
     ) -> None:
         self.observations, self.actions, self.rewards = observations, actions, rewards
         self.terminations, self.truncations, self.final = terminations, truncations, final_observation
+        for what, given in (("observations", observations), ("actions", actions), ("rewards", rewards)):
+            several = given.values() if isinstance(given, Mapping) and what != "rewards" else [given]
+            if not several or not all(isinstance(name, str) for name in several):
+                raise OptionError(f"{what}: expected a stream, or several by name, got {given!r}")
         place, _, rest = final_observation.partition("/")
         if final_observation != LAST_ROW and not (rest.partition("/")[2] if place == EVENTS else rest):
             raise OptionError(
@@ -66,6 +76,12 @@ class Steps:
             if first is not None and not np.array_equal(steps, first):
                 raise ExportError(f"{name} of {episode!r} has other timesteps than {self.names()[0]}")
             first = steps
+        _, earned = columns(episode, self.rewards).values()
+        if len(earned.shape) != 1 or earned.dtype.kind not in "biuf":
+            raise ExportError(
+                f"rewards: expected a number a row, and {self.rewards} of {episode!r} has rows of "
+                f"{earned.dtype} {earned.shape[1:]}"
+            )
         if first is None or len(first) <= (self.final == LAST_ROW):
             raise ExportError(f"{episode!r} has no step, and Minari no episodes without any: leave it out")
 
@@ -74,9 +90,10 @@ class Steps:
         read = {name: _rows(episode, name) for name in self.names()}
         steps = read[self.names()[0]][0]
         rows = len(steps) - (self.final == LAST_ROW)
-        seen = _each(self.observations, lambda name: read[name][1])
+        seen, last_step = each(self.observations, lambda name: read[name][1]), int(steps[-1])
         if self.final != LAST_ROW:
-            seen = _with_last(seen, self._final(episode), repr(episode))
+            last, last_step = self._final(episode, last_step)
+            seen = _with_last(seen, last, repr(episode))
         ends = {}
         for what, given in (("terminations", self.terminations), ("truncations", self.truncations)):
             if isinstance(given, str):
@@ -91,27 +108,31 @@ class Steps:
                 ends[what] = np.arange(rows) == (rows - 1 if given else -1)
         return minari.data_collector.EpisodeBuffer(
             observations=seen,
-            actions=_each(self.actions, lambda name: read[name][1][:rows]),
+            actions=each(self.actions, lambda name: read[name][1][:rows]),
             rewards=read[self.rewards][1][:rows],
+            # One for each observation, as Minari's collector has it.
             infos={
-                "timestep": steps[:rows],
-                "episode_id": np.full(rows, episode.episode_id, np.int64),
+                "timestep": np.append(steps[:rows], np.int64(last_step)),
+                "episode_id": np.full(rows + 1, episode.episode_id, np.int64),
             },
             **ends,
         )
 
-    def _final(self, episode: EpisodeData) -> Any:
+    def _final(self, episode: EpisodeData, last_step: int) -> tuple[Any, int]:
+        """The observation after the last step, and its timestep: that of its event, else of the last row."""
         place, _, rest = self.final.partition("/")
         if place != EVENTS:
             where = episode.get_final_state() if place == FINAL_STATE else episode.get_static_data(place)
             found = where.get(rest)
         else:
             kind, _, key = rest.partition("/")
-            events = [data[key] for _, name, data in episode.iter_events() if name == kind and key in data]
-            found = events[-1] if events else None
+            found = None
+            for step, name, data in episode.iter_events():
+                if name == kind and key in data:
+                    found, last_step = data[key], step
         if found is None:
             raise ExportError(f"{episode!r} has no {self.final}")
-        return found
+        return found, last_step
 
 
 def to_minari(
@@ -128,33 +149,35 @@ def to_minari(
 
     minari, gymnasium = library("minari", EXTRA), library("gymnasium", EXTRA)
     library("minari.data_collector", EXTRA)
+    target = _place(dataset_id, about)
     numbers = chosen(recording, episodes)
     if not numbers:
         raise ExportError(f"{recording!r} has no episodes for a dataset")
     for number in numbers:
         steps.check(recording.get_episode(number))
     first = recording.get_episode(numbers[0])
-    seen, done = spaces
-    if environment is None:
-        seen = (
-            _each(steps.observations, lambda n: _space(gymnasium, first, n), gymnasium)
-            if seen is None
-            else seen
-        )
-        done = (
-            _each(steps.actions, lambda n: _space(gymnasium, first, n), gymnasium) if done is None else done
-        )
-    target = library("minari.storage.local", EXTRA).get_dataset_path(dataset_id)
+    own = (None, None) if environment is None else spaces_of_environment(gymnasium, environment)
+    seen, done = (given if given is not None else found for given, found in zip(spaces, own, strict=True))
+    seen = space(gymnasium, first, steps.observations) if seen is None else seen
+    done = space(gymnasium, first, steps.actions) if done is None else done
     if target.exists():
         raise FileExistsError(17, "File exists", str(target))
-
+    absent = [folder for folder in target.parents if not folder.exists()]
     begun = False
 
     def buffers() -> Iterator[Any]:
         nonlocal begun
         begun = True
+        kinds = ""
         for number in tqdm(numbers, desc="Minari", unit="episode", delay=1.0, leave=False, disable=None):
-            yield steps.buffer(minari, recording.get_episode(number))
+            found = steps.buffer(minari, episode := recording.get_episode(number))
+            for what, inside in (("observations", seen), ("actions", done)):
+                check_inside(gymnasium, inside, getattr(found, what), f"{what} of {episode!r}")
+            own = str({name: kind_of(columns(episode, name)) for name in steps.names()})
+            if kinds and own != kinds:
+                raise ExportError(f"{episode!r} has {own}, the one before it {kinds}: a dataset has one kind")
+            kinds = own
+            yield found
 
     facts = {"description": f"from {recording.h5_path}: {dumps(recording.get_config()).decode('ascii')}"}
     try:
@@ -172,7 +195,30 @@ def to_minari(
         # Before that, the folder is not ours: somebody else may have made it meanwhile.
         if begun:
             shutil.rmtree(target, ignore_errors=True)
+        _remove_empty(absent)
         raise
+
+
+def _place(dataset_id: str, about: Mapping[str, Any] | None) -> Path:
+    """The dataset's folder, when its id and ``about`` are such as Minari takes."""
+    minari = library("minari", EXTRA)
+    try:
+        library("minari.dataset.minari_dataset", EXTRA).parse_dataset_id(dataset_id)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"dataset_id: {error}") from error
+    known = set(signature(minari.create_dataset_from_buffers).parameters) - _OURS
+    if unknown := set(about or ()) - known:
+        names = (", ".join(sorted(some)) for some in (unknown, known))
+        raise OptionError("about: Minari knows no {}; it knows {}".format(*names))
+    return Path(library("minari.storage.local", EXTRA).get_dataset_path(dataset_id))
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove these, the innermost first, where nothing is in them but what Minari says of a namespace."""
+    for folder in folders:
+        if folder.is_dir() and all(path.name == _NAMESPACE for path in folder.iterdir()):
+            (folder / _NAMESPACE).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _rows(episode: EpisodeData, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -180,13 +226,6 @@ def _rows(episode: EpisodeData, name: str) -> tuple[NDArray[np.int64], NDArray[A
     steps = found.pop(TIMESTEPS)
     (values,) = found.values()
     return steps, values
-
-
-def _each(named: Named, of: Any, gymnasium: Any = None) -> Any:
-    if isinstance(named, str):
-        return of(named)
-    found = {key: of(name) for key, name in named.items()}
-    return found if gymnasium is None else gymnasium.spaces.Dict(found)
 
 
 def _with_last(seen: Any, last: Any, where: str) -> Any:
@@ -201,14 +240,3 @@ def _with_last(seen: Any, last: Any, where: str) -> Any:
             f"the others {seen.dtype} {seen.shape[1:]}"
         )
     return np.concatenate([seen, row[None]])
-
-
-def _space(gymnasium: Any, episode: EpisodeData, name: str) -> Any:
-    _, column = columns(episode, name).values()
-    shape, dtype = column.shape[1:], column.dtype
-    if dtype.kind not in "iuf":
-        raise OptionError(
-            f"{name} is {dtype}: say in which space it is, by observation_space or action_space"
-        )
-    limits = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    return gymnasium.spaces.Box(*limits, shape, dtype.type)

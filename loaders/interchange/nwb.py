@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from loaders.interchange.aside import aside
 from loaders.interchange.columns import Column
 from loaders.interchange.extra import library
-from loaders.interchange.facts import check_known, chosen, free_name, neuron_columns, ranges
+from loaders.interchange.facts import check_known, chosen, free_name, neuron_columns
 from loaders.interchange.joined import Placed, alike, in_line, joined
-from loaders.interchange.nwb_file import nwb_file
+from loaders.interchange.nwb_file import add_trials, nwb_file, part_of
 from loaders.interchange.progress import Watched
 from loaders.interchange.seconds import Seconds, seconds, times
 from loaders.interchange.trains import Trains
@@ -55,10 +55,10 @@ def to_nwb(
     check_known(recording, units, names)
     target = Path(path)
     with aside(target) as part, Watched("NWB") as watched:
-        file = nwb_file(pynwb, recording, dict(about or {}), _part_of(recording, placed, only))
+        file = nwb_file(pynwb, recording, dict(about or {}), part_of(recording, placed, only))
         content = _Content(pynwb, file, recording, placed, step, units or {}, watched)
         content.add(names)
-        _trials(file, recording, placed, step)
+        add_trials(file, recording, placed, step)
         with pynwb.NWBHDF5IO(part, "w") as io:
             io.write(file)
     if content.wide:
@@ -161,7 +161,8 @@ class _Content:
         others = {name.partition("/")[2] for part in self.placed for name in part.tables}
         title = key if name.startswith(NEURAL) else free_name(key, _MODULE, others)
         unit = self.units.get(name, "unknown")
-        return self.table(name, title, found, f"{name} as it was logged; unit: {unit}")
+        watched = {key: column if key == TIMESTEPS else self.watched(column) for key, column in found.items()}
+        return self.table(name, title, watched, f"{name} as it was logged; unit: {unit}")
 
     def spikes(self) -> None:
         from loaders.interchange.streamed import rows
@@ -225,32 +226,3 @@ def _is_wide(found: Mapping[str, Column]) -> bool:
 
 def _column(values: NDArray[Any]) -> Column:
     return Column(values.shape, values.dtype, lambda first, last: np.array(values[first:last]))
-
-
-def _part_of(recording: ExperimentLoader, placed: Sequence[Placed], only: Collection[str] | None) -> str:
-    """What of a recording a file has, in words; nothing where it has all."""
-    numbers = [part.episode.episode_id for part in placed]
-    words = [] if numbers == recording.list_episodes() else [f"episodes {ranges(numbers)}"]
-    return "; ".join(words if only is None else [*words, f"only {', '.join(sorted(only))}"])
-
-
-def _trials(file: Any, recording: ExperimentLoader, placed: Sequence[Placed], dt: float) -> None:
-    file.add_trial_column("episode_id", "id of the episode in the recording")
-    file.add_trial_column("shift", "timesteps between the episode's own and those of this file")
-    file.add_trial_column("status", "how the episode ended")
-    file.add_trial_column("success", "what the program said of it, or unknown")
-    file.add_trial_column("summary", "what the program gave at its end: a document of flightrec's format")
-    for part in placed:
-        start, stop = times(np.array([part.start, part.stop]), dt).tolist()
-        row = recording.get_episode_summary(part.episode.episode_id)
-        facts = part.episode.get_metadata()
-        success = facts.get("success")
-        file.add_trial(
-            start_time=start,
-            stop_time=stop,
-            episode_id=part.episode.episode_id,
-            shift=part.shift,
-            status=str(facts.get("status")),
-            success="unknown" if success is None else str(bool(success)).lower(),
-            summary=dumps(row).decode("ascii"),
-        )

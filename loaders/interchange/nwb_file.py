@@ -1,11 +1,16 @@
-"""What an NWB file says about the recording that it was made from."""
+"""What an NWB file says about the recording that it was made from, and about its episodes."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from loaders.interchange.facts import name_of
+import numpy as np
+
+from loaders.interchange.facts import name_of, ranges
+from loaders.interchange.joined import Placed
+from loaders.interchange.seconds import times
 from recorder.errors import OptionError
 from recorder.format.document import dumps
 
@@ -64,3 +69,33 @@ def nwb_file(pynwb: Any, recording: ExperimentLoader, about: dict[str, Any], par
         return pynwb.NWBFile(**facts)
     except (TypeError, ValueError) as error:
         raise OptionError(f"about: {error}") from error
+
+
+def part_of(recording: ExperimentLoader, placed: Sequence[Placed], only: Collection[str] | None) -> str:
+    """What of a recording a file has, in words; nothing where it has all."""
+    numbers = [part.episode.episode_id for part in placed]
+    words = [] if numbers == recording.list_episodes() else [f"episodes {ranges(numbers)}"]
+    return "; ".join(words if only is None else [*words, f"only {', '.join(sorted(only))}"])
+
+
+def add_trials(file: Any, recording: ExperimentLoader, placed: Sequence[Placed], dt: float) -> None:
+    """A trial for each episode."""
+    file.add_trial_column("episode_id", "id of the episode in the recording")
+    file.add_trial_column("shift", "timesteps between the episode's own and those of this file")
+    file.add_trial_column("status", "how the episode ended")
+    file.add_trial_column("success", "what the program said of it, or unknown")
+    file.add_trial_column("summary", "what the program gave at its end: a document of flightrec's format")
+    for part in placed:
+        start, stop = times(np.array([part.start, part.stop]), dt).tolist()
+        row = recording.get_episode_summary(part.episode.episode_id)
+        facts = part.episode.get_metadata()
+        success = facts.get("success")
+        file.add_trial(
+            start_time=start,
+            stop_time=stop,
+            episode_id=part.episode.episode_id,
+            shift=part.shift,
+            status=str(facts.get("status")),
+            success="unknown" if success is None else str(bool(success)).lower(),
+            summary=dumps(row).decode("ascii"),
+        )

@@ -61,8 +61,10 @@ def to_xarray(
     once; streams with other timesteps have ``<key>_timestep``, after the first of them. ``neuron``
     counts from 0 and has the columns of the network's neurons beside it; further axes are
     ``<key>_axis_1`` and so on. Of weight changes and events, ``timestep`` is a coordinate along
-    ``change`` and ``event``. What netCDF has no type for is a document as text. The recording must stay
-    open.
+    ``change`` and ``event``. What netCDF has no type for is a document as text. Columns about neurons have
+    names that begin with ``neuron_``; those without a row for each neuron are left out with an
+    :class:`ExportWarning`, and without one connections, initial weights, static data and final state. The
+    recording must stay open.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def to_xarray(
     OptionError
         ``dt`` is no length of time.
     ExportError
-        A stream has the name of a coordinate.
+        A stream has the name of a coordinate, or timesteps are no longer apart in seconds.
     """
     from loaders.interchange.labelled import to_xarray
 
@@ -106,7 +108,10 @@ def to_neo(
     ``AnalogSignal`` for each stream with even timesteps, else an ``IrregularlySampledSignal``, with one
     channel for each entry of a row and the annotation ``row_shape``; an ``Event`` for each type of
     events, with documents as labels, and one of the weight changes, with columns as array annotations.
-    Times are ``timestep * dt`` seconds.
+    Times are ``timestep * dt`` seconds, and those of events and spikes exactly so; Neo makes those of an
+    ``AnalogSignal`` of its start and rate, which differ from that in the last bits (the annotations
+    ``first_timestep`` and ``timesteps_a_row`` have the timesteps themselves). Columns about neurons are
+    annotations of the trains. Connections, initial weights, static data and final state are left out.
 
     Parameters
     ----------
@@ -122,7 +127,7 @@ def to_neo(
     KeyError
         ``units`` names nothing that is there.
     ExportError
-        Timesteps of spikes fall.
+        Timesteps of spikes fall, or are no longer apart in seconds.
     """
     from loaders.interchange.neo_blocks import to_segment
 
@@ -162,7 +167,9 @@ def to_sonata(
 
     ``spikes.h5`` and ``<key>_report.h5``; node ids are places in the raster and in the rows. Times are in
     milliseconds. libsonata opens reports of float32 alone, so other dtypes are refused unless
-    ``as_float32`` is given. Behaviour, rewards, weight changes and events have no place in these files.
+    ``as_float32`` is given. Behaviour, rewards, weight changes, events, network structure and static data
+    have no place in these files. libsonata adds the step up to find the times of rows: the time of stop is
+    such that it finds all of them, but its times may differ from ``timestep * dt`` in the last bits.
 
     Parameters
     ----------
@@ -186,7 +193,8 @@ def to_sonata(
     OptionError
         ``dt`` is missing, or no length of time.
     ExportError
-        A stream that no report can hold, graded spikes, or nothing to write.
+        A stream that no report can hold, graded spikes, negative timesteps, times that libsonata would not
+        tell apart, or nothing to write.
     """
     from loaders.interchange.sonata import to_sonata
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from loaders.interchange.extra import library
 
 if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
@@ -24,8 +22,10 @@ def to_parquet(
 
     ``<folder>/<table>/episode=<id>/part-0.parquet`` with the columns of :meth:`EpisodeData.to_arrow`:
     ``pandas.read_parquet(folder / "spikes")`` reads those of all episodes and adds the column
-    ``episode``. ``episodes.parquet`` is :attr:`episodes`, summaries as documents; its schema's metadata
-    ``flightrec`` is a document of metadata and configuration.
+    ``episode``; a column that is called so is ``logged_episode``. ``episodes.parquet`` is
+    :attr:`episodes`, summaries as documents; its schema's metadata ``flightrec`` is a document of metadata
+    and configuration. Network structure (connections, initial weights), static data, final states,
+    checkpoints, provenance and code are left out.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def to_xarray(
     """The recording as ``xarray.DataTree``, lazily; extra ``xarray``.
 
     ``episodes/episode_0000`` and so on, each as :meth:`EpisodeData.to_xarray` has it; attributes
-    ``metadata`` and ``config`` are documents as text. ``tree.to_netcdf(path, engine="h5netcdf")`` makes
-    a file that xarray and every netCDF-4 reader opens.
+    ``metadata`` and ``config`` are documents as text. As a file: :meth:`to_netcdf`. Left out is what
+    episodes leave out, and connections, initial weights, checkpoints, provenance and code.
 
     Parameters
     ----------
@@ -75,6 +75,46 @@ def to_xarray(
     from loaders.interchange.labelled import all_to_xarray
 
     return all_to_xarray(self, dt, units, episodes)
+
+
+def to_netcdf(
+    self: ExperimentLoader,
+    path: str | os.PathLike[str],
+    *,
+    dt: float | str | None = None,
+    units: Mapping[str, str] | None = None,
+    episodes: Iterable[int] | None = None,
+    as_float32: bool = False,
+) -> Path:
+    """A netCDF-4 file of :meth:`to_xarray`, deflated, in constant memory; extra ``xarray``.
+
+    ``xarray.open_datatree(path, engine="h5netcdf")`` gives the tree again; every netCDF-4 reader opens it.
+    (``to_xarray().to_netcdf()`` writes the same, takes each variable into memory as a whole, and stores
+    float16, with which netCDF's own library cannot open a file.) It leaves out what :meth:`to_xarray` does.
+
+    Parameters
+    ----------
+    path : path
+        The file, which must not be there yet. It appears when it is complete.
+    dt, units, episodes
+        As for :meth:`to_xarray`.
+    as_float32 : bool, default False
+        Store float16, which netCDF has not, as float32; no value changes.
+
+    Raises
+    ------
+    KeyError
+        ``units`` names nothing that is there.
+    FileExistsError
+        ``path`` is there.
+    OptionError
+        ``dt`` is no length of time.
+    ExportError
+        A dtype that netCDF lacks: complex numbers, and float16 without ``as_float32``.
+    """
+    from loaders.interchange.netcdf import to_netcdf
+
+    return to_netcdf(self, path, dt, units, episodes, as_float32)
 
 
 def to_nwb(
@@ -93,8 +133,15 @@ def to_nwb(
     ``behavior``, weight changes in ``plasticity``, spikes in ``units``, a row a neuron. Each episode is
     a trial: the first one keeps its timesteps, each other one begins where the one before it ends, and
     the column ``shift`` has the timesteps between its own and those of the file. Times are
-    ``(timestep + shift) * dt``. ``notes`` is a document with metadata, configuration and provenance.
-    ``nwbinspector`` takes series with fewer rows than neurons for transposed; the file is right.
+    ``(timestep + shift) * dt``. ``notes`` is a document with metadata, configuration and provenance;
+    ``identifier`` names the recording, when it began, and the part of it that is here.
+
+    ``nwbinspector`` takes series with fewer rows than a row has entries for transposed, which is critical
+    to it: such a stream is a ``DynamicTable`` of ``timestamp`` and values, in the same place, or for
+    behaviour right in the module (an :class:`ExportWarning` names them). Columns of tables that NWB has
+    names of its own for, ``id`` and ``timestamp`` among them, are ``logged_id`` and so on, and so are
+    tables of behaviour. Columns about neurons are columns of ``units``. Connections, initial weights,
+    static data, final states and checkpoints are left out.
 
     Parameters
     ----------
@@ -121,9 +168,10 @@ def to_nwb(
     FileExistsError
         ``path`` is there.
     OptionError
-        ``dt`` is missing, or no length of time.
+        ``dt`` is missing, or no length of time; ``about`` is not what pynwb takes.
     ExportError
-        Episodes whose streams differ in dtype or shape, timesteps that fall, or what NWB has no type for.
+        Episodes whose streams differ in dtype or shape, timesteps that fall or that are no longer apart in
+        seconds, what NWB has no type for, or no episode.
     """
     from loaders.interchange.nwb import to_nwb
 
@@ -137,106 +185,11 @@ def to_neo(
     units: Mapping[str, str] | None = None,
     episodes: Iterable[int] | None = None,
 ) -> Any:
-    """The recording as ``neo.Block``, its episodes as segments; see :meth:`EpisodeData.to_neo`."""
+    """The recording as ``neo.Block``, its episodes as segments; see :meth:`EpisodeData.to_neo`.
+
+    Annotations ``metadata`` and ``config`` are documents. Connections, initial weights, checkpoints,
+    provenance and code are left out.
+    """
     from loaders.interchange.neo_blocks import to_block
 
     return to_block(self, dt, units, episodes)
-
-
-def torch_windows(
-    self: ExperimentLoader,
-    names: Sequence[str],
-    length: int,
-    *,
-    stride: int = 1,
-    episodes: Iterable[int] | None = None,
-    in_memory: bool = False,
-) -> Any:
-    """A ``torch.utils.data.Dataset`` of windows of rows, none across two episodes; extra ``torch``.
-
-    ``windows[i]`` is ``{"timesteps": int64 (length,), name: (length, ...), …}``, tensors in the memory
-    that was read to. The recording must stay open; workers of a ``DataLoader`` open it for themselves.
-
-    Parameters
-    ----------
-    names : list of str
-        Streams with the same timesteps, ``"spikes"`` (rows of the raster) and ``"rewards"`` among them.
-    length, stride : int
-        Rows in a window, and between the first rows of two.
-    episodes : iterable of int, optional
-        Only these. Those shorter than ``length`` have no window.
-    in_memory : bool, default False
-        Read everything now; windows are then views into it, not copies. Do not change them in place.
-
-    Raises
-    ------
-    KeyError
-        An episode lacks one of ``names``.
-    ExportError
-        Their timesteps differ, or a dtype that torch lacks.
-    """
-    windows = library("loaders.interchange.torch_windows", "torch", "torch").TorchWindows
-    return windows(self, names, length, stride=stride, episodes=episodes, in_memory=in_memory)
-
-
-def to_minari(
-    self: ExperimentLoader,
-    dataset_id: str,
-    *,
-    observations: str | Mapping[str, str],
-    actions: str | Mapping[str, str],
-    final_observation: str,
-    terminations: str | bool,
-    truncations: str | bool,
-    rewards: str = "rewards",
-    environment: Any = None,
-    observation_space: Any = None,
-    action_space: Any = None,
-    about: Mapping[str, Any] | None = None,
-    episodes: Iterable[int] | None = None,
-) -> Any:
-    """The episodes as a local Minari dataset, one at a time; returns it; extra ``minari``.
-
-    Values keep their dtypes (pictures are not made JPEG); ``infos`` of each episode have ``timestep`` and
-    ``episode_id`` of each step. If it fails, nothing of the dataset is left.
-
-    Parameters
-    ----------
-    dataset_id : str
-        As Minari has them, ``"lab/task-v0"``; its folder is below ``MINARI_DATASETS_PATH``.
-    observations, actions : str or mapping
-        A stream, for instance ``"behavior/observation"``, or several under names of their own, for
-        ``Dict`` spaces. Of row ``t``: what was seen, and what was then done. All streams have the same
-        timesteps.
-    final_observation : str
-        Where the observation after the last step is: ``"events/<type>/<key>"`` (the last such event),
-        ``"final_state/<key>"``, ``"<name>/<key>"`` of static data, or ``"last row"``: each episode's last
-        row is the observation alone, whose action and reward mean nothing and are left out.
-    terminations, truncations : str or bool
-        A stream of bool, or whether each episode's last step is one.
-    rewards : str
-        The stream of the reward for what was done in row ``t``.
-    environment : str, EnvSpec or Env, optional
-        As ``minari.create_dataset_from_buffers`` takes them; its spaces are those of the dataset.
-    observation_space, action_space : gymnasium.Space, optional
-        Without them and an environment: boxes without bounds, in the dtype.
-    about : mapping, optional
-        Further arguments of ``create_dataset_from_buffers``, such as ``author`` or ``algorithm_name``.
-    episodes : iterable of int, optional
-        Only these.
-
-    Raises
-    ------
-    KeyError
-        An episode lacks one of the streams.
-    FileExistsError
-        There is a dataset of that name.
-    ExportError
-        Streams have different timesteps, or the last observation is missing or another kind.
-    OptionError
-        An argument cannot be what it is, or a space has to be said.
-    """
-    from loaders.interchange.minari_dataset import Steps, to_minari
-
-    steps = Steps(observations, actions, final_observation, rewards, terminations, truncations)
-    return to_minari(self, dataset_id, steps, environment, (observation_space, action_space), about, episodes)

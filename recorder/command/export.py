@@ -18,6 +18,22 @@ FORMATS = {
     "sonata": ("_sonata", "spikes and reports for libsonata, a folder an episode, needs --dt"),
     "minari": ("", "a Minari dataset; OUT is its id; needs the options for agents; extra minari"),
 }
+_OPTIONS = {
+    "parquet": {"only"},
+    "netcdf": {"dt", "units", "as_float32"},
+    "nwb": {"dt", "units", "only"},
+    "sonata": {"dt", "units", "reports", "population", "as_float32"},
+    "minari": {
+        "observations",
+        "actions",
+        "final_observation",
+        "terminations",
+        "truncations",
+        "rewards",
+        "environment",
+    },
+}
+"""What a format takes beside ``episodes``: other options would change nothing."""
 _AGENTS = ("observations", "actions", "final_observation", "terminations", "truncations")
 _LISTED = "\n".join(f"  {name:<9}{what}" for name, (_, what) in FORMATS.items())
 _HELP = f"""Write a recording as files of other tools; the recording stays as it is.
@@ -28,8 +44,8 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 
     A recording has timesteps, not seconds: formats that need them ask for --dt. OUT must not be there
     yet, and appears when it is complete; by default it is in the current folder and has the
-    recording's name. From Python: ExperimentLoader.to_xarray, to_parquet, to_nwb, to_neo, to_minari,
-    torch_windows, and EpisodeData.to_pandas, to_arrow, to_sonata, to_torch.
+    recording's name. From Python: ExperimentLoader.to_xarray, to_netcdf, to_parquet, to_nwb, to_neo,
+    to_minari, torch_windows, and EpisodeData.to_pandas, to_arrow, to_sonata, to_torch.
 
     \b
     Examples:
@@ -48,11 +64,11 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 @click.option("-o", "--output", "out", metavar="OUT", help="Where to; of Minari the dataset's id.")
 @click.option("--dt", metavar="SECONDS", help="Seconds of a timestep, or the configuration's key of them.")
 @click.option("--unit", "units", metavar="STREAM=UNIT", multiple=True, help="May be repeated.")
-@click.option("--episode", "episodes", metavar="ID", type=int, multiple=True, help="Only these.")
+@click.option("--episode", "episodes", metavar="ID", type=int, multiple=True, help="Only these episodes.")
 @click.option("--only", metavar="TABLE", multiple=True, help="Parquet, NWB: only such, like spikes.")
 @click.option("--report", "reports", metavar="STREAM", multiple=True, help="SONATA: only these streams.")
 @click.option("--population", default="default", show_default=True, help="SONATA: name of the nodes.")
-@click.option("--float32", "as_float32", is_flag=True, help="SONATA: round reports to float32.")
+@click.option("--float32", "as_float32", is_flag=True, help="SONATA: round reports; netCDF: keep float16 so.")
 @click.option("--observations", metavar="STREAM", help="Agents: what was seen.")
 @click.option("--actions", metavar="STREAM", help="Agents: what was done.")
 @click.option(
@@ -62,11 +78,14 @@ _HELP = f"""Write a recording as files of other tools; the recording stays as it
 @click.option("--terminations", metavar="STREAM", help="Agents: a stream, or yes or no for each last step.")
 @click.option("--truncations", metavar="STREAM", help="Agents: a stream, or yes or no for each last step.")
 @click.option("--environment", metavar="ID", help="Agents: Gymnasium's id, which has the spaces.")
-def command(path: Path, form: str, **options: Any) -> None:
+@click.pass_context
+def command(context: click.Context, /, path: Path, form: str, **options: Any) -> None:
     """Write a recording in a format; the help text stands above."""
     from loaders.experiment import ExperimentLoader
+    from loaders.interchange.facts import name_of
     from recorder.command.paths import data_file
 
+    _check_options(context, form)
     options["units"] = dict(_pair(text) for text in options["units"]) or None
     options["dt"] = _number_or_key(options["dt"])
     options["only"] = list(options["only"]) or None
@@ -78,13 +97,22 @@ def command(path: Path, form: str, **options: Any) -> None:
         if options["out"] is None:
             if form == "minari":
                 raise click.UsageError("--to minari needs the dataset's id: -o lab/task-v0")
-            options["out"] = recording.experiment_dir.resolve().name + FORMATS[form][0]
+            options["out"] = name_of(recording) + FORMATS[form][0]
         try:
             click.echo(_WRITERS[form](recording, options))
         except KeyError as error:
             raise click.UsageError(str(error.args[0])) from error
         except ImportError as error:
             raise click.ClickException(str(error)) from error
+
+
+def _check_options(context: click.Context, form: str) -> None:
+    taken = {"path", "form", "out", "episodes"} | _OPTIONS[form]
+    for option in context.command.params:
+        if option.name is None or option.name in taken:
+            continue
+        if context.get_parameter_source(option.name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--to {form} takes no {option.opts[-1]}")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -106,9 +134,8 @@ def _parquet(recording: ExperimentLoader, given: dict[str, Any]) -> str:
 
 
 def _netcdf(recording: ExperimentLoader, given: dict[str, Any]) -> str:
-    from loaders.interchange.labelled import to_netcdf
-
-    return str(to_netcdf(recording, Path(given["out"]), given["dt"], given["units"], given["episodes"]))
+    chosen = {key: given[key] for key in ("dt", "units", "episodes", "as_float32")}
+    return str(recording.to_netcdf(given["out"], **chosen))
 
 
 def _nwb(recording: ExperimentLoader, given: dict[str, Any]) -> str:

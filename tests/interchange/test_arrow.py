@@ -142,6 +142,8 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(tmp_path: Path)
     with ExperimentLoader(out.output_dir) as loader:
         with pytest.raises(ExportError, match="behavior/z: z is complex128, for which Arrow has no type"):
             loader.to_parquet(tmp_path / "out")
+        with pytest.raises(ExportError):
+            loader.to_parquet(tmp_path / "new" / "deep" / "out")
         assert [path.name for path in tmp_path.iterdir()] == [Path(out.output_dir).name]
         loader.to_parquet(tmp_path / "some", only=["behavior/a"])
         assert not (tmp_path / "some" / "behavior" / "z").exists()

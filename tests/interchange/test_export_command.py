@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from numpy.testing import assert_array_equal
 
 from loaders import ExperimentLoader
+from loaders.assembling import pack
 from recorder.cli import cli
 from recorder.command.export import FORMATS
 
@@ -78,6 +79,20 @@ def test_minari(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert done.exit_code == 0, done.output
     assert minari.load_dataset("a-v0").total_steps == 59 + 60 + 61
     assert run("--to", "minari", recording).exit_code == 2
+    ends = ("--terminations=yes", "--truncations=no")
+    for more, message in (("bad id", "Malformed dataset ID"), ("b-v0", "cannot make 'Nope-v7'")):
+        done = run("--to", "minari", recording, "-o", more, *agents, *ends, "--environment", "Nope-v7")
+        assert (done.exit_code, message in " ".join(done.output.split())) == (1, True), done.output
+
+
+def test_the_default_name_is_that_of_a_packed_file(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    pack(recording / "experiment_data.h5", tmp_path / "small.h5")
+    monkeypatch.chdir(tmp_path)
+    assert run("--to", "parquet", "small.h5", "--only", "rewards").output.strip() == "small_parquet"
+    assert (tmp_path / "small_parquet" / "rewards").is_dir()
 
 
 def test_errors_are_one_line(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +104,11 @@ def test_errors_are_one_line(recording: Path, tmp_path: Path, monkeypatch: pytes
         (("--to", "hdf3"), 2, "is not one of"),
         (("--to", "sonata", "--dt", "-1"), 1, "greater than 0, got -1.0"),
         (("--to", "parquet", "--episode", "9"), 2, "there is no episode 9"),
+        (("--to", "parquet", "--episode", "0", "--episode", "0"), 1, "expected each one once"),
+        (("--to", "netcdf", "--only", "spikes"), 2, "--to netcdf takes no --only"),
+        (("--to", "sonata", "--only", "spikes", "--dt", "1"), 2, "--to sonata takes no --only"),
+        (("--to", "parquet", "--dt", "1"), 2, "--to parquet takes no --dt"),
+        (("--to", "nwb", "--population", "default", "--dt", "1"), 2, "--to nwb takes no --population"),
     ):
         done = run(*arguments, recording, "-o", out)
         assert (done.exit_code, message in " ".join(done.output.split())) == (code, True), done.output

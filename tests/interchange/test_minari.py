@@ -13,6 +13,7 @@ from loaders import ExperimentLoader, ExportError
 from recorder import DataExporter, OptionError
 
 minari = pytest.importorskip("minari")
+spaces = pytest.importorskip("gymnasium.spaces")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 LENGTHS = (4, 1, 7)
 STREAMS: dict[str, Any] = {
@@ -41,7 +42,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 row = {"seen": seen, "angle": rng.random(), "done": step % 3, "over": last}
                 out.log(timestep=step, behavior=row, reward=rng.random())
             final = rng.integers(0, 255, (40, 40, 3), np.uint8)
-            out.log(timestep=step, event_type="end", data={"both": {"seen": final, "angle": np.float64(0.5)}})
+            both = {"seen": final, "angle": np.float64(0.5)}
+            out.log(timestep=step, event_type="end", data={"both": both, "one": {"seen": final}})
             out.log_static_episode_data("last", {"seen": final, "wrong": np.zeros(2)})
             out.end_episode()
     return Path(out.output_dir)
@@ -62,7 +64,8 @@ def test_steps_come_back_equal(played: Path) -> None:
             assert found.rewards.tobytes() == episode.get_rewards()["rewards"].tobytes()
             assert_array_equal(found.terminations, episode.stream("behavior/over").read())
             assert not found.truncations.any()
-            assert_array_equal(found.infos["timestep"], episode.stream("behavior/seen").timesteps)
+            steps = episode.stream("behavior/seen").timesteps
+            assert_array_equal(found.infos["timestep"], [*steps, steps[-1]])
             assert set(found.infos["episode_id"]) == {number}
 
 
@@ -94,6 +97,36 @@ def test_the_last_row_may_be_the_observation_alone(played: Path) -> None:
             experiment.to_minari("none-v0", **chosen)
 
 
+def test_spaces_that_values_are_in_are_kept(played: Path) -> None:
+    chosen = STREAMS | {"observations": {"seen": "behavior/seen"}, "final_observation": "events/end/one"}
+    own = {
+        "observation_space": spaces.Dict({"seen": spaces.Box(0, 255, (40, 40, 3), np.uint8)}),
+        "action_space": spaces.Discrete(3),
+    }
+    with ExperimentLoader(played) as experiment:
+        dataset = experiment.to_minari("spaces-v0", **chosen | own)
+        for episode in dataset.iterate_episodes():
+            assert all(dataset.action_space.contains(action) for action in episode.actions)
+            assert len(episode.infos["timestep"]) == len(episode.actions) + 1
+
+
+def test_episodes_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    with DataExporter("kinds", output_base_dir=str(tmp_path)) as out:
+        for kind in (np.float64, np.float32):
+            out.start_episode()
+            for step in range(3):
+                out.log(timestep=step, behavior={"o": np.full(2, np.nan, kind), "a": 0}, reward=1.0)
+            out.end_episode()
+    chosen = {"observations": "behavior/o", "actions": "behavior/a", "final_observation": "last row"}
+    with ExperimentLoader(out.output_dir) as experiment:
+        with pytest.raises(ExportError, match=r"a dataset has one kind|not all of them in the space"):
+            experiment.to_minari("kinds-v0", **chosen, terminations=True, truncations=False, episodes=[1, 0])
+        with pytest.raises(ExportError, match="a dataset has one kind"):
+            experiment.to_minari("kinds-v0", **chosen, terminations=True, truncations=False)
+        assert not (tmp_path / "datasets" / "kinds-v0").exists()
+        experiment.to_minari("one-v0", **chosen, terminations=True, truncations=False, episodes=[1])
+
+
 def test_what_does_not_fit_is_refused_and_leaves_nothing(played: Path, tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"observations": "behavior/u"}, KeyError, "has no rows 'behavior/u'"),
@@ -102,12 +135,22 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(played: Path, tmp_path:
         ({"final_observation": "none"}, OptionError, "expected 'events/<type>/<key>'"),
         ({"terminations": "behavior/angle"}, ExportError, "expected one bool a row, got float64"),
         ({"actions": "behavior/over"}, OptionError, "behavior/over is bool: say in which space"),
+        ({"actions": ["behavior/done"]}, OptionError, "actions: expected a stream"),
+        ({"rewards": "behavior/seen"}, ExportError, "rewards: expected a number a row"),
+        ({"about": {"foo": 1}}, OptionError, "Minari knows no foo; it knows algorithm_name"),
+        ({"environment": "Nope-v7"}, OptionError, "cannot make 'Nope-v7'"),
+        ({"environment": "CartPole-v1"}, ExportError, "observations of .*: rows of uint8"),
+        ({"action_space": spaces.Discrete(2)}, ExportError, "not all of them in the space Discrete"),
+        ({"observation_space": spaces.Box(0, 255, (7,))}, ExportError, "not all of them in the space Box"),
+        ({"action_space": spaces.Dict({"a": spaces.Discrete(3)})}, ExportError, "and the space is Dict"),
     ]
     with ExperimentLoader(played) as experiment:
         for change, kind, message in cases:
             with pytest.raises(kind, match=message):
-                experiment.to_minari("none-v0", **STREAMS | change)
-        assert not (tmp_path / "datasets" / "none-v0").exists()
+                experiment.to_minari("lab/deep/none-v0", **STREAMS | change)
+        assert not list((tmp_path / "datasets").iterdir())
+        with pytest.raises(OptionError, match="Malformed dataset ID"):
+            experiment.to_minari("bad id", **STREAMS)
         experiment.to_minari("once-v0", **STREAMS)
         with pytest.raises(FileExistsError):
             experiment.to_minari("once-v0", **STREAMS)

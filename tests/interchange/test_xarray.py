@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from loaders import EpisodeData, ExperimentLoader, ExportError
-from loaders.interchange import columns
+from loaders.interchange import columns, netcdf
+from loaders.stream import StreamData
 from recorder import DataExporter, OptionError
 from recorder.format.document import loads
 
@@ -108,6 +110,57 @@ def test_netcdf_files_open_without_us(experiment: ExperimentLoader, tmp_path: Pa
             same(tree[f"episodes/episode_{number:04d}"], experiment.get_episode(number))
         assert tree["episodes/episode_0000/behavior/x"].attrs["units"] == "m"
         assert loads(tree.attrs["config"].encode()) == experiment.get_config()
+
+
+def test_netcdf_is_written_piece_by_piece_as_xarray_writes_it(
+    experiment: ExperimentLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("h5netcdf")
+    options: dict[str, Any] = {"dt": "dt", "units": {"behavior/x": "m"}, "episodes": [1]}
+    experiment.to_xarray(**options).to_netcdf(tmp_path / "xarray.nc", engine=ENGINE)
+    monkeypatch.setattr(netcdf, "_CHUNK", 100)
+    monkeypatch.setattr(netcdf, "_SMALL", 0)
+    monkeypatch.setattr(netcdf, "BLOCK_BYTES", 250)
+    own, read = experiment.get_episode(0).stream("neural_states/v"), []
+
+    def counted(self: StreamData, rows: slice) -> object:
+        found: np.ndarray = original(self, rows)
+        read.append(found.nbytes)
+        return found
+
+    original = type(own).__getitem__
+    monkeypatch.setattr(type(own), "__getitem__", counted)
+    path = experiment.to_netcdf(tmp_path / "ours.nc", **options)
+    assert max(read) <= 250
+    with (
+        xr.open_datatree(tmp_path / "xarray.nc", engine=ENGINE) as theirs,
+        xr.open_datatree(path, engine=ENGINE) as ours,
+    ):
+        xr.testing.assert_identical(ours, theirs)
+        same(ours["episodes/episode_0001"], experiment.get_episode(1))
+        found = ours["episodes/episode_0001/spikes/spikes"].encoding
+        assert (found["zlib"], found["dtype"]) == (True, "bool")
+    with pytest.raises(FileExistsError):
+        experiment.to_netcdf(path)
+
+
+def test_netcdf_has_no_half_precision_and_no_complex_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("h5netcdf")
+    for name, value, kind in (("half", np.float16(1.5), "float16"), ("complex", 1j, "complex128")):
+        with DataExporter(name, output_base_dir=str(tmp_path)) as out:
+            out.start_episode()
+            for step in range(4):
+                out.log(timestep=step, behavior={"a": value})
+            out.end_episode()
+        with ExperimentLoader(out.output_dir) as loader:
+            with pytest.raises(ExportError, match=f"behavior/a is {kind}"):
+                loader.to_netcdf(tmp_path / "a.nc")
+            assert not (tmp_path / "a.nc").exists()
+            if kind == "float16":
+                loader.to_netcdf(tmp_path / "half.nc", as_float32=True)
+    with xr.open_datatree(tmp_path / "half.nc", engine=ENGINE) as tree:
+        found = tree["episodes/episode_0000/behavior/a"]
+        assert (found.dtype, found.values.tolist()) == (np.float32, [1.5] * 4)
 
 
 def test_what_cannot_be_is_refused(experiment: ExperimentLoader, tmp_path: Path) -> None:
