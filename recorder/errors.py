@@ -46,6 +46,7 @@
         └── StorageLockedError (OSError)    others use the store's file for too long
 
     DroppedStepsWarning (UserWarning)       on_full="drop" let steps go; once an episode
+    ShortCaptureWarning (UserWarning)       the ring cannot hold all steps before a trigger; once an episode
     NetworkFileSystemWarning (UserWarning)  a recording's folder is not on a disk of this machine
     ExportWarning (UserWarning)             an export leaves something out, or puts it elsewhere
 """
@@ -271,6 +272,13 @@ class StorageInputError(HDF5StorageError, InputError):
 
 class StorageLockedError(HDF5StorageError, OSError):
     """Another process, or another program, uses the store's file for longer than one waits."""
+
+
+class ShortCaptureWarning(UserWarning):
+    """Steps that are held until something happens take more room than the ring has: fewer are held.
+
+    Given once an episode.
+    """
 
 
 class DroppedStepsWarning(UserWarning):

@@ -9,7 +9,7 @@ from typing import Any
 
 from recorder.dropping import Drops
 from recorder.errors import NoEpisodeError
-from recorder.format.layout import NEURAL, episode_path
+from recorder.format.layout import INTERRUPTED, NEURAL, episode_path
 from recorder.h5.lock import RecordingLock
 from recorder.h5.tree import put_encoded
 from recorder.handle import Episode
@@ -256,6 +256,9 @@ class DataExporter(Opened):
         """Store what is kept, and what comes from here on."""
         if self._steps is not None:
             self._steps.release()
+            if self.options.async_write:
+                # The ring may be full of it, and on_full is about steps that come too fast.
+                self._writer.drain()
 
     def _passes_over(self, key: str, step: int) -> bool:
         """Whether a neural state of this timestep is left out, now and as long as the episode goes on."""
@@ -285,14 +288,14 @@ class DataExporter(Opened):
         return Episode(self, episode_id, steps)
 
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
-        told, self._before_end = self._before_end, None
-        if told is not None and not self._writer.failed:
-            told(end)
+        if self._before_end is not None and not self._writer.failed:
+            self._before_end(end)
+        self._before_end = None
         # From here on nothing is logged into it, whether or not its end can be written now.
         steps = self._ending = self._steps or self._ending
         assert steps is not None
         self._steps = None
-        steps.close()
+        steps.close(keep=end["status"] == INTERRUPTED)
         self._uninstall()
         self._expected_rows = steps.timestep_count
         self._kinds = {name: stream.kind for name, stream in steps.plan.streams.items()} or self._kinds

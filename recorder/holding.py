@@ -58,19 +58,31 @@ class Hold:
             )
 
     def take(self, record: Record) -> None:
-        """A block that is full; the oldest go, as far as the others have all that is wanted."""
+        """A block that is full; the oldest go, as far as the others have all that is wanted.
+
+        Whatever interrupts this, it may be done again.
+        """
         record.seal()
-        self._blocks.append(record)
-        while _steps(self._blocks) - _steps([self._blocks[0]]) >= self.steps:
+        if not self._blocks or self._blocks[-1] is not record:
+            self._blocks.append(record)
+        while _steps(self._blocks) - _steps([self._blocks[0]]) >= self.steps and not self._writer.failed:
             self._hand_over(LET_GO)
         self._writer.held_from = self._blocks[0].seq
+
+    def yield_room(self) -> bool:
+        """Let the oldest block go although it is wanted; False if there is no other one."""
+        if len(self._blocks) < 2:
+            return False
+        self._hand_over(LET_GO)
+        self._writer.held_from = self._blocks[0].seq
+        return True
 
     def reach(self, more: Record | None) -> tuple[int, int] | None:
         """The timestep that a release would begin with, and how many it would store; None if none.
 
         ``more`` is the block that is open.
         """
-        blocks = [*self._blocks, *([] if more is None else [more])]
+        blocks = [*(block for block in self._blocks if block is not more), *([] if more is None else [more])]
         skip = max(0, _steps(blocks) - self.steps)
         for at, block in enumerate(blocks):
             count = _steps([block])
@@ -93,10 +105,10 @@ class Hold:
         return stored
 
     def let_go(self) -> None:
-        """Hand all of it over as what is not to be stored."""
-        self._writer.held_from = None
-        while self._blocks:
+        """Hand all of it over as what is not to be stored; not where a repair is to have it."""
+        while self._blocks and not self._writer.failed:
             self._hand_over(LET_GO)
+        self._writer.held_from = None
 
     def _hand_over(self, kind: int) -> None:
         # It leaves last: whatever interrupts this does it again.

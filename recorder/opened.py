@@ -184,7 +184,8 @@ class Opened(Recording):
         self._meter.close()
         self._uninstall()
         try:
-            if not self._writer.failed:
+            # An episode whose end failed is the repair's, as after a kill: the ring has what is missing.
+            if not self._writer.failed and self.current_episode is None:
                 if self.options.dimension_scales:
                     self._put_scales()
                 self._writer.change(self._last_change(status))

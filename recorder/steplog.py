@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 from recorder.admission import StreamType, admit_timestep
 from recorder.calls import Calls
 from recorder.dropping import Drops
-from recorder.errors import RowTooLargeError
+from recorder.errors import RingFullError, RowTooLargeError, ShortCaptureWarning
 from recorder.format.layout import SPIKES
+from recorder.frames import own_frames
 from recorder.holding import Hold
 from recorder.hotpath import generate
 from recorder.options import RecordingOptions
 from recorder.plan import MAIN, Given, Plan, arguments_of
-from recorder.ring.record import HELD, ROWS, Record
+from recorder.ring.record import HELD, ROWS, Description, Record
 from recorder.rowcode import LogFunction, Position, block_views, concurrent_log
 from recorder.sideband import Side, Sideband, admit_side
 from recorder.sizes import BlockSizes, adapt
@@ -82,6 +84,7 @@ class StepLog:
         self.function: LogFunction | None = None
         self._due: dict[str, int] = {}
         self._hold: Hold | None = None
+        self._room_checked = self._warned_of_room = False
         self._rows_before = 0
         self._admitting = self._alone = self._refused = self._closed = False
         self._parked: Position | None = None
@@ -181,26 +184,44 @@ class StepLog:
         self.seal()
         hold = self._hold
         described = self._sizes.next(self.plan, self._rows_before, 0 if hold is None else hold.block_rows)
-        if hold is not None:
-            hold.check(described)
         if hold is None:
             self.record = self._writer.append(ROWS, described)
         else:
-            self.record = self._writer.append(HELD, described, wanted=hold.steps)
+            self.record = self._append_held(hold, described)
         if self.record is None:
             return False
         self.move(Position(0, [0] * self._sides(), 0, self._dues()))
         return True
 
+    def _append_held(self, hold: Hold, described: Description) -> Record | None:
+        if not self._room_checked:
+            hold.check(described)
+            self._room_checked = True
+        while True:
+            try:
+                return self._writer.append(HELD, described, wanted=hold.steps)
+            except RingFullError:
+                # Later steps take more room than the first ones: fewer are held, which a capture says.
+                if not hold.yield_room():
+                    raise
+            if not self._warned_of_room:
+                self._warned_of_room = True
+                room = self._writer.ring.arena_bytes
+                text = f"the ring of {room:,} bytes cannot hold {hold.steps:,} steps as large as these"
+                text = f"{text}: it holds fewer; give ring_bytes more"
+                warnings.warn(ShortCaptureWarning(text), stacklevel=own_frames())
+
     def seal(self, *, ending: bool = False) -> None:
         """Hand the open block over, if any, and learn from how it filled; it is the last if ``ending``."""
         self.await_calls()
         self._remember_dues()
+        if self.record is not None and self._hold is not None:
+            # Before it is forgotten here: an interrupt in between must not leave it to nobody.
+            self._hold.take(self.record)
         record, self.record, self._views = self.record, None, None
         if record is not None:
             adapt(self.plan, record)
             if self._hold is not None:
-                self._hold.take(record)
                 return
             rows = record.tables[MAIN].count
             self._rows_before += rows
@@ -208,12 +229,24 @@ class StepLog:
             self._on_sealed(rows)
 
     def hold(self, steps: int) -> None:
-        """From here on keep the last ``steps`` steps, and store none, until they are released."""
-        self.seal()
-        self._hold = Hold(self._writer, steps)
+        """From here on keep the last ``steps`` steps, and store none, until they are released.
+
+        Raises
+        ------
+        ConcurrentLogError
+            Another thread logs, or this one in the call that was interrupted.
+        """
+        with self.alone(None):
+            if self._hold is None:
+                self.seal()
+                self._hold = Hold(self._writer, steps)
 
     def release(self) -> None:
-        """Store what is held, and what comes from here on."""
+        """Store what is held, and what comes from here on; errors as of :meth:`hold`."""
+        with self.alone(None):
+            self._release()
+
+    def _release(self) -> None:
         hold = self._hold
         if hold is not None:
             self.seal()
@@ -273,13 +306,18 @@ class StepLog:
         if self.function is not None:
             self.function.retire()
 
-    def close(self) -> None:
-        """Hand everything over; log functions that are still held go elsewhere from now on."""
+    def close(self, *, keep: bool = False) -> None:
+        """Hand everything over; log functions that are still held go elsewhere from now on.
+
+        What is held is stored if ``keep`` says so, and else let go.
+        """
         # Before it is handed over: another thread's call that is under way will be told that it is stored.
         self._closed = True
         until = time.monotonic() + _PATIENCE
         while self.await_calls() and self._admitting and time.monotonic() < until:
             time.sleep(_LOOK)
+        if keep:
+            self._release()
         self.seal(ending=True)
         if self._hold is not None:
             self._hold.let_go()

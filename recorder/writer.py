@@ -88,7 +88,8 @@ class Writer:
         if record is None and self._thread is None:
             self._write_inline()
             record = self._put(kind, described, wanted)
-        if record is None and (wait or self._on_full == WAIT):
+        # Room that is held by nobody is had as soon as the writer has looked at it, whatever the policy.
+        if record is None and (wait or self._on_full == WAIT or self.held_from is not None):
             with self._state:
                 while (record := self._put(kind, described, wanted)) is None:
                     if self._error is not None or self._thread is None or self._only_held:

@@ -63,7 +63,8 @@ def copied(record: Record, taken: Mapping[str, int]) -> tuple[dict[str, PieceTab
 
 def tail(record: Record, skip: int) -> Piece:
     """A record of rows as if its first ``skip`` ones, and what goes with them, had not been logged."""
-    piece = Piece(record, copied(record, begun(record, skip))[0])
+    # What was logged before the first row goes with none of them: it is left out with the first one.
+    piece = Piece(record, copied(record, begun(record, skip) if skip else {})[0])
     piece.kind = ROWS
     return piece
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from typing import Any
 
 from recorder.admission import admit_timestep, as_index
-from recorder.errors import ConcurrentLogError, OptionError
+from recorder.errors import ConcurrentLogError, OptionError, StateError
 from recorder.exporter import DataExporter
 from recorder.format.layout import ENDED_BY, INTERRUPTED
 
@@ -27,7 +28,9 @@ class Triggered:
     ``capture_armed``
         At an episode's first step: ``{"before": …, "after": …}``. Other steps are missing on purpose.
     ``capture``
-        At the step that fired: ``{"reason": …, "first": timestep, "steps": how many were kept}``.
+        At the step that fired: ``{"reason": …, "first": timestep, "steps": how many were kept}``. They are
+        fewer than ``before`` at an episode's beginning, after another capture, and where later steps take
+        so much more room than the first ones that the ring cannot hold all: a ShortCaptureWarning tells.
     ``capture_end``
         At the last step of the capture: ``{"steps": how many all in all}``.
 
@@ -76,7 +79,8 @@ class Triggered:
         self.exporter = exporter
         self._predicate = predicate
         self._episode: Any = None
-        self._asked: str | None = None
+        self._asked: tuple[Any, str] | None = None
+        self._thread = 0
         self._capturing = False
         self._last: Any = None
         self._left = self._stored = 0
@@ -126,40 +130,51 @@ class Triggered:
         if self._episode is None or exporter.current_episode is not self._episode:
             self._enter(timestep)
         exporter.log(timestep, neural_state, spikes, behavior, reward, **more)
-        self._last = timestep
+        self._last, self._thread = timestep, get_ident()
         if self._capturing:
             self._stored += 1
             self._left -= 1
-        reason = self._asked
-        if reason is None and self._predicate is not None:
-            holds = self._predicate(
-                timestep=timestep,
-                neural_state=neural_state,
-                spikes=spikes,
-                behavior=behavior,
-                reward=reward,
-                **more,
-            )
-            reason = "predicate" if holds else None
-        if reason is not None:
-            self._fire(reason)
-        elif self._capturing and self._left <= 0:
-            self._finish()
+        try:
+            reason = None if self._asked is None else self._reason_asked()
+            if reason is None and self._predicate is not None:
+                holds = self._predicate(
+                    timestep=timestep,
+                    neural_state=neural_state,
+                    spikes=spikes,
+                    behavior=behavior,
+                    reward=reward,
+                    **more,
+                )
+                reason = "predicate" if holds else None
+            if reason is not None:
+                self._fire(reason)
+        finally:
+            if self._capturing and self._left <= 0:
+                self._finish()
 
     def trigger(self, reason: str = "trigger") -> None:
         """Store what is kept, and the next ``after`` steps.
 
-        Before an episode's first step it fires with the step that comes.
+        Before an episode's first step, and from any other thread than the one that logs, it fires with the
+        step that comes.
 
         Raises
         ------
         NoEpisodeError, ClosedError
         """
         self.exporter._require_open()
-        if self.exporter._require_episode() is self._episode and self._last is not None:
-            self._fire(str(reason))
-        else:
-            self._asked = str(reason)
+        episode = self.exporter._require_episode()
+        if episode is not self._episode or self._last is None or get_ident() != self._thread:
+            self._asked = episode, str(reason)
+            return
+        self._fire(str(reason))
+        if self._left <= 0:
+            self._finish()
+
+    def _reason_asked(self) -> str | None:
+        """What another thread, or nobody yet, had to say; None where that was of another episode."""
+        (episode, reason), self._asked = self._asked, None  # type: ignore[misc]
+        return reason if episode is self._episode else None
 
     def _enter(self, timestep: Any) -> None:
         """At the first step of an episode."""
@@ -167,9 +182,12 @@ class Triggered:
         exporter._require_open()
         episode = exporter._require_episode()
         step = admit_timestep(timestep)
+        other = exporter._before_end
+        if other is not None and other != self._before_end:
+            raise StateError("another Triggered captures this episode; give both conditions to one of them")
         exporter.log(step, event_type=ARMED, data={"before": self.before, "after": self.after})
-        exporter._hold(self.before)
         exporter._before_end = self._before_end
+        exporter._hold(self.before)
         self._episode, self._last, self._capturing = episode, None, False
 
     def _fire(self, reason: str) -> None:
@@ -177,15 +195,12 @@ class Triggered:
         if not self._capturing:
             # None where the step before was the last one of another capture.
             first, steps = exporter._held() or (self._last, 0)
-            # Kept with them, so that they go together.
-            exporter.log(
-                self._last, event_type=BEGUN, data={"reason": reason, "first": first, "steps": steps}
-            )
+            # First of all: what is held is stored, whether or not there is room for saying why.
             exporter._release()
-            self._capturing, self._stored = True, steps
-        self._asked, self._left = None, self.after
-        if not self._left:
-            self._finish()
+            self._capturing, self._stored, self._left = True, steps, self.after
+            told = {"reason": reason, "first": first, "steps": steps}
+            exporter.log(self._last, event_type=BEGUN, data=told)
+        self._left = self.after
 
     def _finish(self) -> None:
         self._capturing = False
@@ -193,16 +208,14 @@ class Triggered:
         self.exporter._hold(self.before)
 
     def _before_end(self, end: Mapping[str, Any]) -> None:
-        if end["status"] == INTERRUPTED and not self._capturing:
-            # A signal handler cannot log into the call that it interrupts; the steps are stored anyway.
-            with contextlib.suppress(ConcurrentLogError):
-                if self.exporter._held():
-                    self._fire(end.get(ENDED_BY) or INTERRUPTED)
-            self.exporter._release()
-        elif self._capturing:
-            with contextlib.suppress(ConcurrentLogError):
-                self._finish()
-        self._asked, self._capturing = None, False
+        # A signal handler cannot log into the call that it interrupts; the steps are stored anyway.
+        with contextlib.suppress(ConcurrentLogError):
+            if end["status"] == INTERRUPTED and not self._capturing and self.exporter._held():
+                self._fire(end.get(ENDED_BY) or INTERRUPTED)
+            if self._capturing:
+                self._capturing = False
+                self.exporter.log(self._last, event_type=ENDED, data={"steps": self._stored})
+        self._asked, self._capturing, self._episode = None, False, None
 
 
 def _count(name: str, value: Any, least: int) -> int:
