@@ -31,6 +31,7 @@ import torch
 from harness import HERE, RESULTS, environment, save
 from scipy import signal
 from tqdm import tqdm
+from windows_plot import plot
 
 from loaders.windows import create_hdf5_cache
 from loaders.windows.loading import load
@@ -366,31 +367,8 @@ def peak_memory() -> int:
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
-def plot(result: dict[str, Any], path: Path) -> None:
-    """Size against the time of a random window, of each way."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for name, found in result["variants"].items():
-        if isinstance(found, dict):
-            x, y = found["window, warm"]["p50_ms"], found["bytes_a_window"] / 1e6
-            axes.plot(x, y, "o", color="tab:red" if name == "float16, no filter" else "tab:blue")
-            axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    axes.set(
-        xlabel="ms for a random window of 306 × 2000, warm (median)",
-        ylabel="MB a window",
-        xscale="log",
-        ylim=(0, None),
-    )
-    axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
-
-
 def main() -> None:
-    """Parse, measure, print, save."""
+    """Parse, measure, print, save, draw."""
     if sys.argv[1:2] == ["--build"]:
         build(*sys.argv[2:])
         return
