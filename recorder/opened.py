@@ -30,9 +30,9 @@ from recorder.saving import Change
 from recorder.writer import Writer
 
 _ATTEMPTS = 10
+"""To find a recording whole that others repair, resume and lose at the same time."""
 _SCALED_AT_ONCE = 100
 """Episodes that get their scales in one transaction, which has in memory what it changes."""
-"""To find a recording whole that others repair, resume and lose at the same time."""
 
 
 class Opened(Recording):
@@ -186,9 +186,11 @@ class Opened(Recording):
         try:
             # An episode whose end failed is the repair's, as after a kill: the ring has what is missing.
             if not self._writer.failed and self.current_episode is None:
-                if self.options.dimension_scales:
-                    self._put_scales()
-                self._writer.change(self._last_change(status))
+                try:
+                    if self.options.dimension_scales:
+                        self._put_scales()
+                finally:
+                    self._writer.change(self._last_change(status))
         finally:
             self._let_go()
 
