@@ -92,7 +92,7 @@ class Writer:
         if record is None and (wait or self._on_full == WAIT or self.held_from is not None):
             with self._state:
                 while (record := self._put(kind, described, wanted)) is None:
-                    if self._error is not None or self._thread is None or self._only_held:
+                    if not self._serving or self._only_held:
                         break
                     self._state.wait(1.0)
             self.check()
@@ -110,6 +110,11 @@ class Writer:
 
     def _put(self, kind: int, described: Description, wanted: int) -> Record | None:
         return self.ring.put(kind, described, wanted=wanted, wide=self.held_from is not None)
+
+    @property
+    def _serving(self) -> bool:
+        """Whether there is a thread that writes, and that whoever waits for it does not wait for ever."""
+        return self._error is None and self._thread is not None and self._thread.is_alive()
 
     @property
     def _only_held(self) -> bool:
@@ -155,16 +160,18 @@ class Writer:
             with self._state:
                 self._requests.append(request)
                 self._state.notify_all()
-                while not request.done and self._error is None:
+                while not request.done and self._serving:
                     self._state.wait(1.0)
         self.check()
+        if not request.done:
+            raise ClosedError("this recording was closed meanwhile, by another thread or a signal handler")
 
     def drain(self) -> None:
         """Have everything that was sealed in the file, or waiting for its chunk to fill and shown."""
         if self._thread is None:
             self._write_inline()
         with self._state:
-            while self.ring.finished < self._sealed and self._error is None and self._thread is not None:
+            while self.ring.finished < self._sealed and self._serving:
                 self._state.wait(1.0)
         self.check()
         with self.busy:
