@@ -42,6 +42,8 @@ class Writer:
         self.ring, self._sink, self._on_full = ring, sink, on_full
         self._lock: Any = threading.RLock()
         self._state = threading.Condition(self._lock)
+        # Who waits or notifies has the lock by itself: a signal can come between a condition's own __exit__,
+        # which is written in Python, and the release.
         self._sealed = self._begun = self._held = 0
         self._error: BaseException | None = None
         self._closing = False
@@ -90,7 +92,7 @@ class Writer:
             record = self._put(kind, described, wanted)
         # Room that is held by nobody is had as soon as the writer has looked at it, whatever the policy.
         if record is None and (wait or self._on_full == WAIT or self.held_from is not None):
-            with self._state:
+            with self._lock:
                 while (record := self._put(kind, described, wanted)) is None:
                     if not self._serving or self._only_held:
                         break
@@ -127,7 +129,7 @@ class Writer:
         is laid out as a whole, and one that has not is begun in the file and ended there.
         """
         record.seal()
-        with self._state:
+        with self._lock:
             self._sealed = record.seq + 1
             self._state.notify_all()
         # By what was used of it, because a short episode leaves most of its block empty. Not by that alone:
@@ -157,7 +159,7 @@ class Writer:
                 except BaseException as error:
                     self._fail(error)
         else:
-            with self._state:
+            with self._lock:
                 self._requests.append(request)
                 self._state.notify_all()
                 while not request.done and self._serving:
@@ -170,7 +172,7 @@ class Writer:
         """Have everything that was sealed in the file, or waiting for its chunk to fill and shown."""
         if self._thread is None:
             self._write_inline()
-        with self._state:
+        with self._lock:
             while self.ring.finished < self._sealed and self._serving:
                 self._state.wait(1.0)
         self.check()
@@ -190,7 +192,7 @@ class Writer:
         thread = self._thread
         self._closed.set()
         if thread is not None:
-            with self._state:
+            with self._lock:
                 self._closing = True
                 self._state.notify_all()
             thread.join()
@@ -249,7 +251,7 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            with self._state:
+            with self._lock:
                 while not (self._sealed > self.ring.finished or self._requests or self._closing):
                     if not self._state.wait(self._tick):
                         self.on_attention()
@@ -265,7 +267,7 @@ class Writer:
                 self._fail(error)
                 return
             finally:
-                with self._state:
+                with self._lock:
                     self._state.notify_all()
 
     def _ticks(self, tick: float) -> None:
