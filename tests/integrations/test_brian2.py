@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,12 +25,6 @@ drive : 1
 twice = 2 * v : 1
 gain : 1 (shared)
 """
-
-
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[DataExporter]:
-    with DataExporter("brian", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
-        yield exporter
 
 
 @pytest.fixture

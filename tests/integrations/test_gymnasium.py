@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,6 @@ gymnasium = pytest.importorskip("gymnasium")
 from gymnasium import spaces  # noqa: E402
 
 from recorder.integrations.gymnasium import RecordEpisodes  # noqa: E402
-
-
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[DataExporter]:
-    with DataExporter("gym", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
-        yield exporter
 
 
 class Nested(gymnasium.Env):

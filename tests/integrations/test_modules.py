@@ -6,9 +6,7 @@ import copy
 import io
 import warnings
 from collections import namedtuple
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +17,6 @@ from recorder import DataExporter, InputError, InvalidNameError, OptionError, St
 from recorder.integrations.modules import RecordModules
 
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[DataExporter]:
-    with DataExporter("layers", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
-        yield exporter
 
 
 def recorded(exporter: DataExporter, number: int = 0) -> tuple[dict[str, Any], Any, dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +13,6 @@ from recorder.integrations.nengo import run_recorded
 
 nengo = pytest.importorskip("nengo")
 nengo.rc.set("decoder_cache", "enabled", "False")  # which lies in the user's home
-
-
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[DataExporter]:
-    with DataExporter("nengo", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
-        yield exporter
 
 
 def network(fails_at: float = 9.0) -> tuple[Any, dict[str, Any]]:

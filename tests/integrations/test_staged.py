@@ -5,8 +5,6 @@ There is no GPU here: torch's part of the work is done by a stand-in (card.py).
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,19 +18,6 @@ from recorder import DataExporter, InputError, OptionError, SpikeIndices, Stream
 from recorder.integrations.staged import Staged
 from tests.apart import run_apart
 from tests.integrations.card import Card
-
-
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[DataExporter]:
-    with DataExporter("staged", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
-        yield exporter
-
-
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> Card:
-    card = Card()
-    monkeypatch.setitem(sys.modules, "torch", card)
-    return card
 
 
 def test_tensors_on_a_card_are_stored_as_they_were(exporter: DataExporter, card: Card) -> None:

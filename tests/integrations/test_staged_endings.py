@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,6 @@ from recorder import DataExporter, InputError, RingFullError, StateError
 from recorder.integrations.staged import Staged
 from recorder.integrations.triggered import Triggered
 from tests.integrations.card import Card, Event
-
-
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[DataExporter]:
-    with DataExporter("ending", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
-        yield exporter
-
-
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> Card:
-    card = Card()
-    monkeypatch.setitem(sys.modules, "torch", card)
-    return card
 
 
 def stored(exporter: DataExporter) -> tuple[list[int], str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,6 @@ import pytest
 from loaders import ExperimentLoader
 from recorder import DataExporter, InputError, NoEpisodeError, OptionError, UnknownFieldError
 from recorder.integrations.stepping import record_steps
-
-
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[DataExporter]:
-    with DataExporter("stepped", str(tmp_path), neural_sampling_rate=1, ring_bytes=1 << 20) as exporter:
-        yield exporter
 
 
 class Walk:
