@@ -21,23 +21,24 @@ from tests.live.gathering import Gathered, stored
 from tests.live.writer import NEURONS, call
 
 ROOT = Path(__file__).parents[2]
-Start = Callable[[int, int, float], subprocess.Popen[bytes]]
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a program that records episodes of so many steps, with a pause after each step."""
+    """Starts a program that records episodes of so many steps, with a pause after each step, and that
+    waits before a step, where one is given, until its standard input is closed."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(episodes: int, steps: int, pause: float) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.live.writer", tmp_path, episodes, steps, pause]
-        started.append(subprocess.Popen(list(map(str, command)), cwd=ROOT))
+    def begin(episodes: int, steps: int, pause: float, *held: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.live.writer", tmp_path, episodes, steps, pause, *held]
+        started.append(subprocess.Popen(list(map(str, command)), cwd=ROOT, stdin=subprocess.PIPE))
         return started[-1]
 
     yield begin
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def check_rows(found: dict[str, Any], episode: int) -> None:
@@ -87,7 +88,7 @@ def test_a_reader_that_sleeps_misses_nothing(start: Start, tmp_path: Path) -> No
 
 
 def test_a_killed_writer_ends_what_is_followed(start: Start, tmp_path: Path) -> None:
-    writer = start(5, 700, 0.0005)
+    writer = start(5, 700, 0.0005, "1:650")
     gathered = Gathered()
     with LiveExperiment(tmp_path, wait=60) as live:
         for update in live.follow(history=True):
@@ -148,7 +149,7 @@ def test_readers_may_die_and_stop(start: Start, tmp_path: Path) -> None:
         "with LiveExperiment(sys.argv[1], wait=60) as live:\n"
         "    for update in live.follow(history=True): print(update.last_timestep, flush=True)\n"
     )
-    writer = start(30, 2_000, 0.0)
+    writer = start(30, 2_000, 0.0, "15:1000")
     readers = [
         subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
         for _ in range(3)
@@ -158,6 +159,8 @@ def test_readers_may_die_and_stop(start: Start, tmp_path: Path) -> None:
         reader.stdout.readline()
     readers[0].kill()
     os.kill(readers[1].pid, signal.SIGSTOP)
+    assert writer.stdin is not None
+    writer.stdin.close()
     assert readers[2].communicate()[0]
     assert writer.wait() == 0
     os.kill(readers[1].pid, signal.SIGCONT)

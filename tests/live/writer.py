@@ -1,5 +1,8 @@
 """A program that records, until it is killed: ``python -m tests.live.writer FOLDER EPISODES STEPS PAUSE``.
 
+With ``EPISODE:STEP`` after these it waits before that step for the end of its standard input, so that who
+watches it is there before it ends, however slow the machine.
+
 Every value says which step of which episode it belongs to, so that a torn row shows.
 """
 
@@ -27,12 +30,14 @@ def call(episode: int, step: int) -> dict[str, Any]:
     }
 
 
-def main(folder: str, episodes: int, steps: int, pause: float) -> None:
-    """Record."""
+def main(folder: str, episodes: int, steps: int, pause: float, held: tuple[int, ...] = ()) -> None:
+    """Record, and wait before the step ``held`` of an episode."""
     with DataExporter("run", folder, neural_sampling_rate=5) as exporter:
         for episode in range(episodes):
             exporter.start_episode()
             for step in range(steps):
+                if (episode, step) == held:
+                    sys.stdin.read()
                 exporter.log(**call(episode, step))
                 if pause:
                     time.sleep(pause)
@@ -41,4 +46,10 @@ def main(folder: str, episodes: int, steps: int, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    main(
+        sys.argv[1],
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        float(sys.argv[4]),
+        tuple(map(int, sys.argv[5].split(":"))) if len(sys.argv) > 5 else (),
+    )
