@@ -34,16 +34,13 @@ from loaders.windows.eeg.cache import complete, make_jobs
 from loaders.windows.eeg.folder import WindowFolder
 from loaders.windows.eeg.settings import CHANNELS
 
-SECONDS = 460
-READS = 20
 
-
-def recording(path: Path, seed: int) -> None:
+def recording(path: Path, seed: int, seconds: int) -> None:
     """Noise whose power falls with the frequency, as EEG's does, in EDF's 16 bits; some has a seizure."""
     rng = np.random.default_rng(seed)
     signals = []
     for name in CHANNELS:
-        walk = np.cumsum(rng.normal(size=SECONDS * 256))
+        walk = np.cumsum(rng.normal(size=seconds * 256))
         drift = np.convolve(walk, np.ones(256) / 256, "same")
         signals.append(
             edfio.EdfSignal(
@@ -55,19 +52,19 @@ def recording(path: Path, seed: int) -> None:
             )
         )
     edfio.Edf(signals).write(path)
-    head = f"# duration = {SECONDS:.2f} secs\nchannel,start_time,stop_time,label,confidence\n"
+    head = f"# duration = {seconds:.2f} secs\nchannel,start_time,stop_time,label,confidence\n"
     seizure = f"FP1-F7,{100 + seed}.0,{200 + seed}.0,fnsz,1.0\n" if seed % 2 else ""
-    path.with_suffix(".csv").write_text(head + seizure + f"FP1-F7,0.0,{SECONDS}.0,bckg,1.0\n")
+    path.with_suffix(".csv").write_text(head + seizure + f"FP1-F7,0.0,{seconds}.0,bckg,1.0\n")
 
 
-def make(folder: Path, files: int, distinct: int) -> tuple[dict[str, Path], dict[str, Any]]:
+def make(folder: Path, files: int, distinct: int, seconds: int) -> tuple[dict[str, Path], dict[str, Any]]:
     """The same windows as our NPZ files, as the older program's, and as one HDF5 file."""
     places = {name: folder / name for name in ("edf", "npz", "old", "hdf5")}
     for place in places.values():
         place.mkdir()
     edfs = [places["edf"] / f"p{k:03d}_s001_t000.edf" for k in range(distinct)]
     for k, edf in enumerate(edfs):
-        recording(edf, k)
+        recording(edf, k, seconds)
     csvs = [edf.with_suffix(".csv") for edf in edfs]
     found: dict[str, Any] = {}
     for form in ("npz", "hdf5"):
@@ -82,7 +79,7 @@ def make(folder: Path, files: int, distinct: int) -> tuple[dict[str, Path], dict
     for form in ("npz", "old", "hdf5"):
         sizes = [p.stat().st_size for p in places[form].iterdir() if p.suffix in (".npz", ".h5")]
         found[f"bytes_{form}"] = sum(sizes)
-    found["recorded_s"] = SECONDS * distinct
+    found["recorded_s"] = seconds * distinct
     for form in ("npz", "old"):
         for path in sorted(places[form].glob("*.npz")):
             for copy in range(1, files // distinct):
@@ -172,6 +169,8 @@ def main() -> None:
     )
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--distinct", type=int, default=10, help="recordings under these names")
+    parser.add_argument("--seconds", type=int, default=460, help="of each recording, 202 or more")
+    parser.add_argument("--reads", type=int, default=20, help="windows read in each way")
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--scratch", help="folder for the files, which are deleted")
@@ -180,14 +179,14 @@ def main() -> None:
     result: dict[str, Any] = {"environment": environment(arguments.scratch), "files": arguments.files}
     folder = Path(tempfile.mkdtemp(prefix="flightrec-manifest-", dir=arguments.scratch))
     try:
-        places, result["made"] = make(folder, arguments.files, arguments.distinct)
+        places, result["made"] = make(folder, arguments.files, arguments.distinct, arguments.seconds)
         start = time.perf_counter()
         scan_existing_cache(places["npz"])
         result["scan_s"] = time.perf_counter() - start
         result["manifest"] = from_manifest(places["npz"], arguments.repeats)
         dataset = BalancedSeizureDataset(places["npz"])
         rng = np.random.default_rng(1)
-        entries = [dataset.entries[k] for k in rng.integers(len(dataset), size=READS)]
+        entries = [dataset.entries[k] for k in rng.integers(len(dataset), size=arguments.reads)]
         result["windows_a_file"] = WindowFolder(places["npz"]).count(entries[0][0])
         ours, old = WindowFolder(places["npz"]), WindowFolder(places["old"])
         hdf5 = WindowFolder(places["hdf5"])
