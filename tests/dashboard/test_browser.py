@@ -74,22 +74,29 @@ def _asked(folder: Path) -> str:
     return f"?recording={folder.name}/{file.parent.name}"
 
 
+def _rows(found: list[dict[str, list[Any]]]) -> bool:
+    """Whether a plot's lines have come: the page gets one plot after the other."""
+    return bool(found) and all(len(one["y"]) for one in found[:2])
+
+
 def test_a_finished_recording(library: Path, server: str, page: Any) -> None:
     page.goto(server + _recorded(library / "finished", 3, 400))
     shown = Shown(page)
     assert until(shown.spikes, len) == _spikes(2, 0, 400)
-    assert shown.state() == "completed"
-    assert page.get_by_role("row").filter(has_text="finished").filter(has_text="completed").count() == 1
-    v, *_ = shown.drawn("traces")
+    assert until(shown.state, bool) == "completed"
+    rows = page.get_by_role("row").filter(has_text="finished").filter(has_text="completed")
+    assert until(rows.count, bool) == 1
+    v, *_ = until(lambda: shown.drawn("traces"), _rows)
     assert v["y"] == [2e6 + step for step in range(0, 400, 5)]
-    assert [one["y"][:2] for one in shown.drawn("behaviour")[:2]] == [[2.0, 2.0], [0.25, 1.25]]
-    assert shown.drawn("events")[0]["kind"] == ["end"]
+    drawn = until(lambda: shown.drawn("behaviour"), _rows)
+    assert [one["y"][:2] for one in drawn[:2]] == [[2.0, 2.0], [0.25, 1.25]]
+    assert until(lambda: shown.drawn("events"), len)[0]["kind"] == ["end"]
     # Back in time, and in another episode.
     shown.look_at(100, 150)
     assert until(shown.spikes, lambda found: len(found) < 400) == _spikes(2, 100, 150)
     page.get_by_label("episode", exact=True).fill("1")
     page.get_by_label("episode", exact=True).press("Enter")
-    v, *_ = until(lambda: shown.drawn("traces"), lambda found: found[0]["y"][0] < 2e6)
+    v, *_ = until(lambda: shown.drawn("traces"), lambda found: _rows(found) and found[0]["y"][0] < 2e6)
     assert v["y"][:2] == [1e6, 1e6 + 5]
     page.get_by_label("neurons").fill("3, 39, 40")
     page.get_by_label("neurons").press("Enter")
@@ -105,7 +112,7 @@ def test_a_running_one_and_its_death(library: Path, server: str, page: Any) -> N
         page.get_by_label("timesteps shown").select_option("1,000")
         first = max(until(shown.spikes, len))[0]
         assert until(shown.state, bool) == "running"
-        newest = until(shown.spikes, lambda found: max(found)[0] > first + 100)
+        newest = until(shown.spikes, lambda found: found and max(found)[0] > first + 100)
         start, last = min(newest)[0], max(newest)[0]
         assert newest == {spike for spike in _spikes(0, start, last + 1) if spike <= max(newest)}
         page.get_by_role("button", name="Pause").click()

@@ -187,25 +187,38 @@ def test_a_slow_chunk_stays_in_one_place(tmp_path: Path) -> None:
 
 
 def test_the_example_follows_with_h5py_alone(tmp_path: Path) -> None:
+    """What is there at first, what comes while it watches, and the end."""
     record = """
-import sys, time
+import sys
 from recorder import DataExporter
 with DataExporter("run", sys.argv[1], enable_swmr=True, flush_interval=0.05) as exporter:
     for episode in range(2):
         exporter.start_episode()
         for step in range(300):
             exporter.log(step, reward=float(step % 3))
-            time.sleep(0.004)
+            if not episode and step in (99, 199):
+                exporter.flush()
+                sys.stdin.readline()
         exporter.end_episode(success=True)
 """
-    with subprocess.Popen([sys.executable, "-c", record, str(tmp_path)], cwd=ROOT) as writer:
+    command = [sys.executable, "-c", record, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True) as writer:
         while not (found := list(tmp_path.glob("*/experiment_data.h5"))):
             assert writer.poll() is None
             time.sleep(0.01)
         command = [sys.executable, str(ROOT / "examples/swmr_reader.py"), str(found[0])]
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+            assert writer.stdin is not None
+            assert reader.stdout is not None
+            for rows in (100, 200):
+                for line in reader.stdout:
+                    if line.startswith(f"episode_0000: {rows} rewards"):
+                        break
+                writer.stdin.write("\n")
+                writer.stdin.flush()
+            lines = reader.stdout.read().splitlines()
+    assert writer.returncode == reader.returncode == 0
     assert lines[-1] == "episode_0001: 300 rewards, 300 in all"
-    assert len(lines) > 3
 
 
 class Clock:
