@@ -8,9 +8,12 @@ steps are logged, and at the end exactly the good steps and the stored values ar
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,13 @@ import pytest
 
 from loaders import EpisodeData, ExperimentLoader
 from recorder import DataExporter, FlightrecError, StandardDataExporter, hotpath
+from tests.apart import run_apart
 from tests.comparing import assert_same
 from tests.input_rows import VALUES, Refused, Row, Try
 from tests.input_sides import CALLS
 
 ROWS = [*VALUES, *CALLS]
+APART = [row for row in ROWS if row.needs == "jax"]
 KINDS = ("caller", "thread", "batch", "standard")
 
 
@@ -71,7 +76,7 @@ WAYS = [("caller", hotpath.COMPILED), *((kind, hotpath.PYTHON) for kind in KINDS
 
 
 @pytest.mark.parametrize(("kind", "path"), WAYS)
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in APART], ids=lambda row: row.name)
 def test_inputs(tmp_path: Path, row: Row, kind: str, path: str, use_hot_path: Callable[[str], None]) -> None:
     if row.needs:
         pytest.importorskip(row.needs)
@@ -81,6 +86,21 @@ def test_inputs(tmp_path: Path, row: Row, kind: str, path: str, use_hot_path: Ca
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run(row, open_exporter(kind, tmp_path, **row.options), kind)
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="needs jax")
+def test_inputs_of_jax(tmp_path: Path, each_hot_path: str) -> None:
+    run_apart(__name__, "inputs_of_jax", tmp_path, each_hot_path)
+
+
+def inputs_of_jax(folder: str, path: str) -> None:
+    """Every row and way, in a process of its own, whose environment chose the path."""
+    warnings.simplefilter("ignore")
+    kinds = [kind for kind, taken in WAYS if taken == path]
+    for number, (row, kind) in enumerate(product(APART, kinds)):
+        if kind in row.kinds:
+            print(f"{row.name}, {kind}", file=sys.stderr)
+            run(row, open_exporter(kind, Path(folder) / str(number), **row.options), kind)
 
 
 def run(row: Row, exporter: Any, kind: str) -> None:
