@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from recorder import process
 from recorder.errors import ReadError
-from recorder.format.layout import DATA_FILE, RING_SUFFIX
+from recorder.format.layout import DATA_FILE, RING_SUFFIX, companion
 from recorder.h5.chunking import Chunking
 from recorder.h5.file import create, open_snapshot
 from recorder.h5.lock import RecordingLock
@@ -149,7 +149,7 @@ class Opened(Recording):
 
     @property
     def _ring_path(self) -> Path:
-        return self.h5_path.with_name(self.h5_path.name + RING_SUFFIX)
+        return companion(self.h5_path, RING_SUFFIX)
 
     def _call_in(self) -> None:
         """From the writer's thread: have the next log() look at errors and hand its block over."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from recorder.errors import FlightrecError
 from recorder.format.document import dumps, loads
-from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
+from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX, companion
 
 VERSION = 2
 """Of the rows: those of another version are read anew."""
@@ -43,7 +43,8 @@ def stamp_of(file: Path) -> str | None:
 
 def is_beside(file: Path) -> bool:
     """Whether anything lies beside a file that is there while it is written, or until it is repaired."""
-    return any(os.path.lexists(f"{file}{suffix}") for suffix in _BESIDE)
+    own = companion(file, "")
+    return any(os.path.lexists(f"{own}{suffix}") for suffix in _BESIDE)
 
 
 class Index:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loaders.find import find_recording
 from recorder.errors import NotRunningError
-from recorder.format.layout import DATA_FILE, LOCK_SUFFIX
+from recorder.format.layout import DATA_FILE, LOCK_SUFFIX, companion
 from recorder.h5.living import is_written
 
 _PAUSE = 0.05
@@ -47,7 +47,7 @@ def _newest(folder: Path) -> Path | None:
     running = []
     for file in folder.glob(f"*/{DATA_FILE}"):
         try:
-            begun = file.with_name(file.name + LOCK_SUFFIX).stat().st_mtime_ns
+            begun = companion(file, LOCK_SUFFIX).stat().st_mtime_ns
             running.append((begun, file))
         except FileNotFoundError:
             continue

@@ -5,6 +5,9 @@ The written specification is ``README.md`` beside this file; this module is its 
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 FORMAT = "flightrec"
 FORMAT_VERSION = "1.0"
 SCHEMA_VERSION = "1.0.0"
@@ -86,6 +89,13 @@ WEIGHTS_COLUMNS = "columns"
 RUNNING, COMPLETED, RECOVERED, INTERRUPTED = "running", "completed", "recovered", "interrupted"
 ENDED_BY = "ended_by"
 """Attribute beside the status ``interrupted``: name of the exception or signal."""
+
+
+def companion(path: Path, suffix: str) -> Path:
+    """Where what belongs to a file stands; of a link to a file, beside the file that it leads to."""
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    return path.with_name(path.name + suffix)
 
 
 def episode_path(episode_id: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from recorder.errors import DamagedError, RecordingLockedError
-from recorder.format.layout import LOCK_SUFFIX, RING_SUFFIX
+from recorder.format.layout import LOCK_SUFFIX, RING_SUFFIX, companion
 from recorder.ring.arena import Ring
 
 _RECENT = 60.0
@@ -32,7 +32,7 @@ class RecordingLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._data, self.path = path, path.with_name(path.name + LOCK_SUFFIX)
+        self._data, self.path = path, companion(path, LOCK_SUFFIX)
         self._lock = FileLock(self.path, timeout=0, mode=0o644, thread_local=False)
         self._folder = -1
 
@@ -107,7 +107,7 @@ class RecordingLock:
 def is_held(path: Path) -> bool:
     """Whether a living process holds the lock of this recording."""
     try:
-        with path.with_name(path.name + LOCK_SUFFIX).open("rb") as lock:
+        with companion(path, LOCK_SUFFIX).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -129,7 +129,7 @@ def is_written(path: Path) -> bool:
     """
     if is_held(path):
         return True
-    place = path.with_name(path.name + RING_SUFFIX)
+    place = companion(path, RING_SUFFIX)
     try:
         ring = Ring.open(place)
     except (OSError, DamagedError):
@@ -149,13 +149,13 @@ def owner_of(path: Path) -> dict[str, Any]:
     They stand in the lock file, and where that was deleted or says nothing, in the ring.
     """
     try:
-        found = json.loads(path.with_name(path.name + LOCK_SUFFIX).read_text())
+        found = json.loads(companion(path, LOCK_SUFFIX).read_text())
     except (OSError, ValueError):
         found = None
     if isinstance(found, dict) and found.get("pid"):
         return found
     try:
-        ring = Ring.open(path.with_name(path.name + RING_SUFFIX))
+        ring = Ring.open(companion(path, RING_SUFFIX))
     except (OSError, DamagedError):
         return {}
     owner = ring.owner

@@ -18,7 +18,7 @@ from typing import Any
 import h5py
 
 from recorder.errors import DamagedError, ReadError
-from recorder.format.layout import PRECISION, RING_SUFFIX, RUNNING
+from recorder.format.layout import PRECISION, RING_SUFFIX, RUNNING, companion
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
 from recorder.h5.file import open_snapshot
@@ -39,7 +39,7 @@ _PATIENCE = 2.0
 
 def ring_of(path: Path) -> Path:
     """Where the ring of a recording's file is, while there is one."""
-    return path.with_name(path.name + RING_SUFFIX)
+    return companion(path, RING_SUFFIX)
 
 
 @contextlib.contextmanager

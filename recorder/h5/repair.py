@@ -28,6 +28,7 @@ from recorder.format.layout import (
     RING_SUFFIX,
     RUNNING,
     UNVERIFIED,
+    companion,
 )
 from recorder.h5 import journal, superblock
 from recorder.h5.chunking import Chunking
@@ -60,12 +61,12 @@ class RepairReport:
 def needs_repair(path: Path) -> bool:
     """Whether a writer of this recording is at work or left without closing it."""
     beside = (RING_SUFFIX, JOURNAL_SUFFIX, KEPT_SUFFIX, LOCK_SUFFIX)
-    return any(_beside(path, suffix).exists() for suffix in beside)
+    return any(companion(path, suffix).exists() for suffix in beside)
 
 
 def needs_recovery(path: Path) -> bool:
     """Whether logged steps, or a change, wait beside the file."""
-    return any(_beside(path, suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
+    return any(companion(path, suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
 
 
 def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
@@ -96,7 +97,7 @@ def repair(path: str | Path, progress: Progress | None = None) -> RepairReport:
         try:
             overlay, report = _mended(path, lambda: OverlayFile(descriptor, untrusted=True), progress)
             if overlay.extents() or overlay.size != overlay.old_size:
-                commit(overlay, _beside(path, JOURNAL_SUFFIX), sync=True, trim=True)
+                commit(overlay, companion(path, JOURNAL_SUFFIX), sync=True, trim=True)
         finally:
             os.close(descriptor)
         _clear(path, keep_ring=report.status == "damaged")
@@ -127,7 +128,7 @@ def _mended(
     try:
         return overlay, _mend(path, overlay, progress)
     except RepairError as error:
-        if not _beside(path, RING_SUFFIX).exists():
+        if not companion(path, RING_SUFFIX).exists():
             raise
         overlay.truncate(size)
         overlay = new_overlay()
@@ -137,7 +138,7 @@ def _mended(
 
 
 def _mend(path: Path, overlay: OverlayFile, progress: Progress | None, *, ring: bool = True) -> RepairReport:
-    replayed, note = journal.replay(overlay, _beside(path, JOURNAL_SUFFIX))
+    replayed, note = journal.replay(overlay, companion(path, JOURNAL_SUFFIX))
     overlay.seek(0)
     block = overlay.read(superblock.SIZE)
     try:
@@ -163,8 +164,8 @@ def _bring_back(
     path: Path, file: h5py.File, note: journal.Note | None, progress: Progress | None, *, ring: bool
 ) -> RepairReport:
     now = time.strftime("%Y-%m-%dT%H:%M:%S")
-    beside = _beside(path, RING_SUFFIX) if ring else None
-    with waiting(beside, note, Chunking.of_recording(file.attrs), progress) as found:
+    steps = companion(path, RING_SUFFIX) if ring else None
+    with waiting(steps, note, Chunking.of_recording(file.attrs), progress) as found:
         episode, ended = found.episode, found.ended
         if episode is not None:
             own = found.dropped - episode.start.get("dropped_before", 0)
@@ -199,14 +200,10 @@ def _bring_back(
 
 
 def _clear(path: Path, *, keep_ring: bool) -> None:
-    ring = _beside(path, RING_SUFFIX)
+    ring = companion(path, RING_SUFFIX)
     if keep_ring and ring.exists():
         ring.rename(ring.with_name(ring.name + ".damaged"))
     else:
         ring.unlink(missing_ok=True)
     ring.with_name(ring.name + ".new").unlink(missing_ok=True)
-    journal.discard(_beside(path, JOURNAL_SUFFIX), sync=True)
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+    journal.discard(companion(path, JOURNAL_SUFFIX), sync=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import h5py
 
-from recorder.format.layout import INTERRUPTED, JOURNAL_SUFFIX
+from recorder.format.layout import INTERRUPTED, JOURNAL_SUFFIX, companion
 from recorder.h5 import journal, superblock
 from recorder.h5.chunking import Chunking
 from recorder.h5.episode import EpisodeWriter
@@ -65,7 +65,7 @@ class Sink:
         self.episode: EpisodeWriter | None = None
         self._batches: deque[_Batch] = deque()
         self._upto = 0
-        self._journal = path.with_name(path.name + JOURNAL_SUFFIX)
+        self._journal = companion(path, JOURNAL_SUFFIX)
         self._live: LiveFile | None = None
         self._template = Template()
         self._attached: EpisodeWriter | None = None

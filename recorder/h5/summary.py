@@ -20,6 +20,7 @@ from recorder.format.layout import (
     RING_SUFFIX,
     RUNNING,
     TIMESTEPS,
+    companion,
 )
 from recorder.h5.lock import is_held
 from recorder.h5.reading.guard import attributes, child_dataset, child_group, names
@@ -67,7 +68,7 @@ def summarize(path: Path) -> Summary:
         name, status, episodes, steps, ours = patiently(path, lambda file: _facts(file, ended))
     except MISREADINGS as error:
         raise ReadError(f"HDF5 cannot read {path}: {' '.join(str(error).split())}") from error
-    left = any(path.with_name(path.name + suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
+    left = any(companion(path, suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
     if ours and (status == RUNNING or left) and not is_held(path):
         status = KILLED
     return Summary(name or path.parent.name, status, episodes, steps)

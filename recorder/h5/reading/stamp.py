@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX
+from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, companion
 from recorder.h5.lock import is_held
 
 Stamp = tuple[int, bytes | None, bool]
@@ -22,12 +22,13 @@ _PATIENCE = 1.0
 
 def stamp_of(path: Path) -> Stamp:
     """The folder's time, what the lock file says, and whether a change is under way."""
+    holder = companion(path, LOCK_SUFFIX)
     try:
-        lock: bytes | None = path.with_name(path.name + LOCK_SUFFIX).read_bytes()
+        lock: bytes | None = holder.read_bytes()
     except OSError:
         lock = None
-    journal = path.with_name(path.name + JOURNAL_SUFFIX).exists()
-    return path.parent.stat().st_mtime_ns, lock, journal
+    journal = companion(path, JOURNAL_SUFFIX).exists()
+    return holder.parent.stat().st_mtime_ns, lock, journal
 
 
 def quiet_stamp(path: Path) -> Stamp:

@@ -18,7 +18,7 @@ import numpy as np
 from h5py import h5a, h5g, h5o
 
 from recorder.errors import HDF5StorageError
-from recorder.format.layout import JOURNAL_SUFFIX
+from recorder.format.layout import JOURNAL_SUFFIX, companion
 from recorder.format.storage import INDEX, KINDS, SKELETON
 from recorder.h5 import journal, make
 from recorder.h5.journal import sync_folder
@@ -85,7 +85,7 @@ def compact(
 
 
 def _journal(path: Path) -> Path:
-    return path.with_name(path.name + JOURNAL_SUFFIX)
+    return companion(path, JOURNAL_SUFFIX)
 
 
 def _can_resume(temporary: Path, stamp: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 
 from recorder.errors import DamagedError
-from recorder.format.layout import JOURNAL_SUFFIX
+from recorder.format.layout import JOURNAL_SUFFIX, companion
 from recorder.h5 import journal
 from recorder.h5.leftover import closed_at_exit
 from recorder.h5.store.overlay import KeptOverlay, claimed_end
@@ -17,7 +17,7 @@ from recorder.h5.transaction import LIBVER, commit
 
 def journal_of(path: Path) -> Path:
     """Where the journal of a store's file stands while a change is applied."""
-    return path.with_name(path.name + JOURNAL_SUFFIX)
+    return companion(path, JOURNAL_SUFFIX)
 
 
 def recover(path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recorder.format.layout import LOCK_SUFFIX
+from recorder.format.layout import LOCK_SUFFIX, companion
 from recorder.h5.store.recover import journal_of
 from recorder.h5.store.turns import Count, look
 
@@ -84,7 +84,7 @@ def quiet_state(path: Path) -> State:
 def held(path: Path) -> bool:
     """Whether a living process has its turn."""
     try:
-        descriptor = os.open(path.with_name(path.name + LOCK_SUFFIX), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(companion(path, LOCK_SUFFIX), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.errors import StorageLockedError
-from recorder.format.layout import LOCK_SUFFIX
+from recorder.format.layout import LOCK_SUFFIX, companion
 
 _FIELD = 16
 _SIZE = 256
@@ -52,7 +52,7 @@ class Turns:
     """
 
     def __init__(self, path: Path, patience: float) -> None:
-        self.path, self._data = path.with_name(path.name + LOCK_SUFFIX), path
+        self.path, self._data = companion(path, LOCK_SUFFIX), path
         self.patience = patience
         self._descriptor, self._inode = -1, 0
         self._count = Count(0, 0, 0)
@@ -167,7 +167,7 @@ os.register_at_fork(after_in_child=_disown_all)
 
 def look(path: Path) -> Count | None:
     """What the lock file of a store says; None where there is none."""
-    lock = path.with_name(path.name + LOCK_SUFFIX)
+    lock = companion(path, LOCK_SUFFIX)
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -182,7 +182,7 @@ def look(path: Path) -> Count | None:
 def counts(path: Path) -> bool:
     """Whether a store's lock file lies beside a file; a recording's begins otherwise."""
     try:
-        return _parse(path.with_name(path.name + LOCK_SUFFIX).read_bytes(), 0) is not None
+        return _parse(companion(path, LOCK_SUFFIX).read_bytes(), 0) is not None
     except OSError:
         return False
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import h5py
 
 from recorder.errors import FlightrecError
-from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX
+from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX, companion
 from recorder.h5.lock import is_held
 from recorder.h5.reading.guard import BROKEN
 from recorder.h5.summary import patiently
@@ -50,7 +50,9 @@ def verify(
         Counts what was read, and what of it is good.
     """
     alive = is_held(path)
-    beside = [suffix for suffix in (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX) if _beside(path, suffix)]
+    beside = [
+        suffix for suffix in (RING_SUFFIX, JOURNAL_SUFFIX, LOCK_SUFFIX) if companion(path, suffix).exists()
+    ]
     if not alive:
         for suffix, what in ((RING_SUFFIX, "logged steps wait"), (JOURNAL_SUFFIX, "a change waits")):
             if suffix in beside:
@@ -106,10 +108,6 @@ def _again(path: Path, raw: BinaryIO, look: Look, unit: str) -> Iterator[tuple[i
             yield from steps
             return
         time.sleep(0.01)
-
-
-def _beside(path: Path, suffix: str) -> bool:
-    return path.with_name(path.name + suffix).exists()
 
 
 def _line(error: BaseException) -> str:
