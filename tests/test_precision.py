@@ -73,7 +73,7 @@ def test_integers_are_not_rounded_without_a_word(make: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("precision", [1e-3, ["v"], "v", {1: 1e-3}])
 def test_bounds_are_given_by_stream(precision: Any, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="bounds by stream|name streams"):
+    with pytest.raises(OptionError, match=r"bounds by stream|name streams"):
         DataExporter("run", tmp_path, precision=precision)
 
 
