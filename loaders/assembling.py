@@ -25,7 +25,7 @@ from recorder.format.layout import (
     UNVERIFIED,
     episode_path,
 )
-from recorder.h5.assembling import Assembly, page_of, settle, soft_links
+from recorder.h5.assembling import Assembly, chosen_filter, page_of, settle, soft_links
 from recorder.h5.lock import RecordingLock
 from recorder.h5.repair import needs_recovery
 from recorder.h5.verify import verify
@@ -60,6 +60,7 @@ def pack(
         Filter for every dataset in chunks: ``gzip``, ``lzf``, ``szip``, one of hdf5plugin, None; chunks go
         over as they are stored by default.
     level : int, optional
+        Of the filter; only where ``compression`` names one that has levels.
     cloud : bool
         Lay the file out for range reads over a network: HDF5's own structures lie together, apart from data.
     scales : bool
@@ -70,11 +71,14 @@ def pack(
 
     Raises
     ------
+    OptionError
+        A filter or level that cannot be had; or a level without a filter, which would change nothing.
     ReadError
         It is being written, or no recording of flightrec; or the result is not what the recording is.
     FileExistsError
         There is something at ``out``.
     """
+    chosen_filter(compression, level)
     with _for_packing(path, in_place=out is None) as loader:
         target = Path(os.path.realpath(loader.h5_path)) if out is None else _target(out)
         with _draft(target) as draft:

@@ -16,9 +16,10 @@ import h5py
 import numpy as np
 from h5py import h5l, h5o
 
+from recorder.errors import OptionError
 from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
 from recorder.h5 import make
-from recorder.h5.keywords import filter_keywords
+from recorder.h5.keywords import filter_keywords, require_level
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
 from recorder.h5.reading.rows import read_rows
@@ -42,6 +43,18 @@ def page_of(nbytes: int) -> int:
     return page
 
 
+def chosen_filter(compression: str | None, level: int | None) -> dict[str, Any] | None:
+    """Keywords of the filter that every dataset gets; None for the chunks as they are, ``"keep"``.
+
+    Raises
+    ------
+    OptionError
+        A filter that this HDF5 cannot write, or a level that would change nothing.
+    """
+    require_level(compression, level)
+    return None if compression == "keep" else filter_keywords(compression, level)
+
+
 class Assembly:
     """A file that is being put together; a context manager, after which it is closed.
 
@@ -58,13 +71,13 @@ class Assembly:
     Raises
     ------
     OptionError
-        A filter that this HDF5 cannot write.
+        A filter that this HDF5 cannot write, or a level that it has not.
     """
 
     def __init__(
         self, path: Path, *, compression: str | None = "keep", level: int | None = None, cloud: int = 0
     ) -> None:
-        self._keywords = None if compression == "keep" else filter_keywords(compression, level)
+        self._keywords = chosen_filter(compression, level)
         strategy = {"fs_strategy": "page", "fs_page_size": cloud} if cloud else {}
         self.file = h5py.File(path, "w", libver=LIBVER, **strategy)
         self._chosen = (compression, level)
@@ -173,9 +186,14 @@ class Assembly:
     def _refiltered(self, item: h5py.Dataset, target: h5py.Group, name: str) -> h5py.Dataset:
         check_chunk(item)
         assert self._keywords is not None
-        made = target.create_dataset(
-            name, item.shape, item.dtype, maxshape=item.maxshape, chunks=item.chunks, **self._keywords
-        )
+        try:
+            made = target.create_dataset(
+                name, item.shape, item.dtype, maxshape=item.maxshape, chunks=item.chunks, **self._keywords
+            )
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            raise OptionError(
+                f"compression={self._chosen[0]!r} cannot be had for {item.name}: {error}"
+            ) from error
         rows = max(1, _BLOCK_BYTES // max(1, item.dtype.itemsize * int(np.prod(item.shape[1:])) or 1))
         rows = -(-rows // item.chunks[0]) * item.chunks[0]
         for start in range(0, item.shape[0], rows):
