@@ -137,7 +137,8 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
     """Write the episodes of several finished recordings into one, numbered anew in the order given.
 
     Configuration, metadata, code and network are those of the first; the root document ``merged`` has those
-    of all, and which episode was which. Networks must be the same.
+    of all, and which episode was which. Networks must be the same. Where one of them has dimension scales,
+    the streams of all episodes get them.
 
     Raises
     ------

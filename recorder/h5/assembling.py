@@ -19,11 +19,12 @@ from h5py import h5l, h5o
 from recorder.errors import OptionError
 from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
 from recorder.h5 import make
+from recorder.h5.attached import Attached
 from recorder.h5.keywords import filter_keywords, require_level
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
 from recorder.h5.reading.rows import read_rows
-from recorder.h5.scales import SCALING, is_scale, put_scales, remove_scales
+from recorder.h5.scales import is_scale, put_scales, scaling
 from recorder.h5.skeleton import put_text
 from recorder.h5.transaction import LIBVER
 from recorder.h5.tree import get_document, put_document
@@ -82,6 +83,7 @@ class Assembly:
         self.file = h5py.File(path, "w", libver=LIBVER, **strategy)
         self._chosen = (compression, level)
         self._scaled = False
+        self._attached = Attached(self.file)
 
     def __enter__(self) -> Assembly:
         return self
@@ -99,7 +101,7 @@ class Assembly:
             if name in _OURS:
                 continue
             if is_scale(source, name):
-                # Scales refer to objects of their file, and are made anew.
+                # Of dense streams: these are made anew.
                 self._scaled = True
                 continue
             self._copy(source, name, self.file, name)
@@ -144,10 +146,9 @@ class Assembly:
 
     def scales(self, *, wanted: bool) -> None:
         """Dimension scales, once all is there: where they are wanted, or the source has them."""
-        if self._scaled:
-            remove_scales(self.file)
-        if wanted or self._scaled:
+        if wanted or self._scaled or self._attached.dense:
             put_scales(self.file)
+        self._attached.put()
 
     def put(self, texts: Mapping[str, str], numbers: Mapping[str, int]) -> None:
         """Root attributes in place of those of their names; numbers that are 0 are left out."""
@@ -159,11 +160,13 @@ class Assembly:
                 self.file.attrs[name] = np.int64(number)
 
     def _copy(self, parent: Any, name: str, target: h5py.Group, new: str) -> None:
-        if self._keywords is None:
-            h5o.copy(parent.id, name.encode(), target.id, new.encode())
-            return
-        with damage(f"{parent.name}/{name}"):
-            self._rewrite(open_child(parent, name.encode(), name), target, new)
+        with damage(f"{parent.name.rstrip('/')}/{name}"):
+            source = h5o.open(parent.id, name.encode())
+            if self._keywords is None:
+                h5o.copy(parent.id, name.encode(), target.id, new.encode())
+            else:
+                self._rewrite(open_child(parent, name.encode(), name), target, new)
+            self._attached.take(source, f"{target.name.rstrip('/')}/{new}")
 
     def _link(self, parent: Any, name: str, target: h5py.Group, new: str) -> None:
         make.copy_link(parent.id, name.encode(), target.id, new.encode())
@@ -229,8 +232,9 @@ def soft_links(file: h5py.File) -> Iterator[tuple[str, str]]:
 
 def put_attributes(source: Any, target: Any) -> None:
     """Copy attributes as they are stored, but for those of scales."""
+    left = scaling(source.id) if isinstance(source, h5py.Dataset) else []
     for name in source.attrs:
-        if name not in SCALING:
+        if name.encode("utf-8", "surrogateescape") not in left:
             stored = source.attrs.get_id(name)
             target.attrs.create(name, source.attrs[name], shape=stored.shape, dtype=stored.dtype)
 
