@@ -13,7 +13,7 @@ from loaders.comparing.episodes import unequal_episodes
 from loaders.comparing.recordings import differences
 from loaders.experiment import ExperimentLoader
 from loaders.find import find_recording
-from recorder.errors import DamagedError, InputError, ReadError
+from recorder.errors import DamagedError, InputError, ReadError, WriteError
 from recorder.format.layout import (
     DATA_FILE,
     DROPPED,
@@ -77,11 +77,13 @@ def pack(
         It is being written, or no recording of flightrec; or the result is not what the recording is.
     FileExistsError
         There is something at ``out``.
+    WriteError
+        The disk is full. The recording is as it was, and nothing is left of what was to come of it.
     """
     chosen_filter(compression, level)
     with _for_packing(path, in_place=out is None) as loader:
         target = Path(os.path.realpath(loader.h5_path)) if out is None else _target(out)
-        with _draft(target) as draft:
+        with _draft(target, [loader.h5_path]) as draft:
             ids = loader.list_episodes()
             page = page_of(loader.h5_path.stat().st_size) if cloud else 0
             with Assembly(draft, compression=compression, level=level, cloud=page) as made:
@@ -110,10 +112,11 @@ def split(
     ------
     InputError
         No episodes, or one that is not there; or a soft link leads to one that is left out.
-    ReadError, FileExistsError
+    ReadError, FileExistsError, WriteError
         As :func:`pack`.
     """
-    with ExperimentLoader(path) as loader, _draft(target := _target(out)) as draft:
+    target = _target(out)
+    with ExperimentLoader(path) as loader, _draft(target, [loader.h5_path]) as draft:
         _require_finished(loader)
         there = loader.list_episodes()
         wanted = sorted(set(episodes))
@@ -145,7 +148,7 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
     InputError
         No recordings; or their networks differ; or a soft link of the first leads to an episode, whose number
         will be another.
-    ReadError, FileExistsError
+    ReadError, FileExistsError, WriteError
         As :func:`pack`.
     """
     with contextlib.ExitStack() as stack:
@@ -153,7 +156,7 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
         if not loaders:
             raise InputError("recordings", "one at least", "none")
         target = _target(out)
-        draft = stack.enter_context(_draft(target))
+        draft = stack.enter_context(_draft(target, [loader.h5_path for loader in loaders]))
         for loader in loaders:
             _require_finished(loader)
         first = loaders[0]
@@ -183,7 +186,6 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
 def _target(out: Pathlike) -> Path:
     place = Path(out)
     if place.suffix not in (".h5", ".hdf5"):
-        place.mkdir(parents=True, exist_ok=True)
         place = place / DATA_FILE
     if place.exists():
         raise FileExistsError(f"{place} exists already")
@@ -191,12 +193,23 @@ def _target(out: Pathlike) -> Path:
 
 
 @contextlib.contextmanager
-def _draft(target: Path) -> Iterator[Path]:
+def _draft(target: Path, sources: list[Path]) -> Iterator[Path]:
+    """Where to write what becomes ``target``; where that fails, nothing is left, nor folders made for it."""
+    made = [folder for folder in target.parents if not folder.exists()]
     draft = target.with_name(target.name + ".new")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield draft
+        made = []
+    except WriteError as error:
+        whole = "the recording is" if len(sources) == 1 else "the recordings are"
+        raise WriteError(f"{target} could not be written, {whole} as before: {error}") from error.__cause__
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _require_finished(loader: ExperimentLoader) -> None:

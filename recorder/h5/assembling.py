@@ -5,6 +5,7 @@ The file is written beside its name and is of format 1.10; nothing of what its s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import shutil
@@ -20,14 +21,15 @@ from recorder.errors import OptionError
 from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
 from recorder.h5 import make
 from recorder.h5.attached import Attached
+from recorder.h5.draft import Draft, failed
 from recorder.h5.keywords import filter_keywords, require_level
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
 from recorder.h5.reading.rows import read_rows
 from recorder.h5.scales import is_scale, put_scales, scaling
 from recorder.h5.skeleton import put_text
-from recorder.h5.transaction import LIBVER
 from recorder.h5.tree import get_document, put_document
+from recorder.interrupts import deferred
 
 _LEAST_PAGE, _MOST_PAGE, _PAGES = 1 << 14, 1 << 20, 64
 """In a file that is laid out for range reads HDF5 keeps its own structures in pages apart from data: a reader
@@ -73,6 +75,8 @@ class Assembly:
     ------
     OptionError
         A filter that this HDF5 cannot write, or a level that it has not.
+    WriteError
+        Here or later: there is no room for it on the disk.
     """
 
     def __init__(
@@ -80,16 +84,24 @@ class Assembly:
     ) -> None:
         self._keywords = chosen_filter(compression, level)
         strategy = {"fs_strategy": "page", "fs_page_size": cloud} if cloud else {}
-        self.file = h5py.File(path, "w", libver=LIBVER, **strategy)
+        self._signals = deferred()
+        with deferred():
+            self._draft = Draft(path, **strategy)
+        self.file = self._draft.file
         self._chosen = (compression, level)
         self._scaled = False
         self._attached = Attached(self.file)
 
     def __enter__(self) -> Assembly:
+        # HDF5 writes through Python, where a handler could raise: it does not survive that.
+        self._due = self._signals.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+    def __exit__(self, *error: Any) -> None:
+        with contextlib.ExitStack() as last:
+            last.push(self._signals)
+            # Should the disk be full, whatever else went wrong came of it.
+            self._draft.close()
 
     def begin(self, source: h5py.File) -> None:
         """Root attributes, and all groups but those of episodes and checkpoints, which are empty."""
@@ -166,6 +178,7 @@ class Assembly:
                 h5o.copy(parent.id, name.encode(), target.id, new.encode())
             else:
                 self._rewrite(open_child(parent, name.encode(), name), target, new)
+            self._step()
             self._attached.take(source, f"{target.name.rstrip('/')}/{new}")
 
     def _link(self, parent: Any, name: str, target: h5py.Group, new: str) -> None:
@@ -202,7 +215,12 @@ class Assembly:
         for start in range(0, item.shape[0], rows):
             stop = min(start + rows, item.shape[0])
             made[start:stop] = read_rows(item, start, stop)
+            self._step()
         return made
+
+    def _step(self) -> None:
+        self._draft.check()
+        self._due()
 
 
 def soft_links(file: h5py.File) -> Iterator[tuple[str, str]]:
@@ -246,7 +264,18 @@ def settle(draft: Path, path: Path, *, replace: bool) -> None:
     ------
     FileExistsError
         Not to replace anything, and something is there by now.
+    WriteError
+        The disk is full, or does not take it.
     """
+    try:
+        _settle(draft, path, replace=replace)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise failed(draft, error) from error
+
+
+def _settle(draft: Path, path: Path, *, replace: bool) -> None:
     descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
