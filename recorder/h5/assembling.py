@@ -5,12 +5,12 @@ The file is written beside its name and is of format 1.10; nothing of what its s
 
 from __future__ import annotations
 
-import contextlib
 import os
 import posixpath
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
@@ -21,7 +21,7 @@ from recorder.errors import OptionError
 from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
 from recorder.h5 import make
 from recorder.h5.attached import Attached
-from recorder.h5.draft import Draft, failed
+from recorder.h5.draft import draft_file, failed
 from recorder.h5.keywords import filter_keywords, require_level
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
@@ -29,7 +29,6 @@ from recorder.h5.reading.rows import read_rows
 from recorder.h5.scales import is_scale, put_scales, scaling
 from recorder.h5.skeleton import put_text
 from recorder.h5.tree import get_document, put_document
-from recorder.interrupts import deferred
 
 _LEAST_PAGE, _MOST_PAGE, _PAGES = 1 << 14, 1 << 20, 64
 """In a file that is laid out for range reads HDF5 keeps its own structures in pages apart from data: a reader
@@ -76,7 +75,7 @@ class Assembly:
     OptionError
         A filter that this HDF5 cannot write, or a level that it has not.
     WriteError
-        Here or later: there is no room for it on the disk.
+        Of every method, and at the end: there is no room for it on the disk.
     """
 
     def __init__(
@@ -84,24 +83,19 @@ class Assembly:
     ) -> None:
         self._keywords = chosen_filter(compression, level)
         strategy = {"fs_strategy": "page", "fs_page_size": cloud} if cloud else {}
-        self._signals = deferred()
-        with deferred():
-            self._draft = Draft(path, **strategy)
-        self.file = self._draft.file
+        self._draft = draft_file(path, **strategy)
         self._chosen = (compression, level)
         self._scaled = False
-        self._attached = Attached(self.file)
 
     def __enter__(self) -> Assembly:
-        # HDF5 writes through Python, where a handler could raise: it does not survive that.
-        self._due = self._signals.__enter__()
+        self.file, self._step = self._draft.__enter__()
+        self._attached = Attached(self.file)
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        with contextlib.ExitStack() as last:
-            last.push(self._signals)
-            # Should the disk be full, whatever else went wrong came of it.
-            self._draft.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._draft.__exit__(kind, error, trace)
 
     def begin(self, source: h5py.File) -> None:
         """Root attributes, and all groups but those of episodes and checkpoints, which are empty."""
@@ -217,10 +211,6 @@ class Assembly:
             made[start:stop] = read_rows(item, start, stop)
             self._step()
         return made
-
-    def _step(self) -> None:
-        self._draft.check()
-        self._due()
 
 
 def soft_links(file: h5py.File) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,10 @@ more when the interpreter ends, which may die of it. So it is told that all went
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +18,30 @@ import h5py
 from recorder.errors import WriteError
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.transaction import LIBVER
+from recorder.interrupts import deferred
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LARGE = 1 << 16
 _MOST_PAGES = 1 << 16
 """After an error the rest of what is being copied still comes. Of HDF5's own structures, which it may want to
 read again, 256 MiB are held; data are let go."""
 
 
-class Draft:
-    """A file that is made, and that nobody else sees yet.
+class DraftBytes(OverlayFile):
+    """A file object for HDF5 to write through, which keeps the first error instead of raising it.
 
-    Attributes
-    ----------
-    file : h5py.File
-
-    Parameters
-    ----------
-    path : Path
-        Where it is written; replaced.
-    **strategy
-        Of ``h5py.File``.
-
-    Raises
-    ------
-    WriteError
-        There is no room for it.
-    OSError
-        It may not stand there.
+    After an error it has only what HDF5 may need to come to its end.
     """
 
-    def __init__(self, path: Path, **strategy: Any) -> None:
-        self._path = path
+    def __init__(self, path: Path, due: Callable[[], None]) -> None:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except OSError as error:
             if type(error) is not OSError:
                 raise
             raise failed(path, error) from error
-        self._raw = _Draft(descriptor, close=True)
-        try:
-            self.file = h5py.File(self._raw, "w", libver=LIBVER, **strategy)
-        except BaseException:
-            self._raw.close()
-            raise
+        super().__init__(descriptor, close=True)
+        self._path, self._due = path, due
 
     def check(self) -> None:
         """Whether all that was written up to now is there.
@@ -67,35 +51,46 @@ class Draft:
         WriteError
             It is not, and nothing that follows will be.
         """
-        if self._raw.error is not None:
-            raise failed(self._path, self._raw.error) from self._raw.error
+        if self.error is not None:
+            raise failed(self._path, self.error) from self.error
 
-    def close(self) -> None:
-        """Close the file.
-
-        Raises
-        ------
-        WriteError
-            Not all of it is there.
-        """
-        try:
-            self.file.close()
-        except Exception:
-            # HDF5 may miss what there was no room for.
-            self.check()
-            raise
-        finally:
-            self._raw.settle()
-            self._raw.close()
+    def step(self) -> None:
+        """As :meth:`check`, and handlers of signals that came run here; not inside HDF5."""
         self.check()
-
-
-class _Draft(OverlayFile):
-    """Keeps the first error of writing, and after it only what HDF5 may need to come to its end."""
+        self._due()
 
     def _hold(self, start: int, view: memoryview) -> None:
         if len(view) < _LARGE and len(self._pages) < _MOST_PAGES:
             super()._hold(start, view)
+
+
+@contextlib.contextmanager
+def draft_bytes(path: Path) -> Iterator[DraftBytes]:
+    """What HDF5 is to write a new file through; signals wait meanwhile, but for :meth:`DraftBytes.step`.
+
+    Raises
+    ------
+    WriteError
+        The disk is full, whatever else came of it.
+    OSError
+        The file may not stand there.
+    """
+    # A handler would raise through HDF5, which does not survive that either.
+    with deferred() as due, contextlib.closing(DraftBytes(path, due)) as raw:
+        try:
+            yield raw
+        except Exception:
+            raw.check()
+            raise
+        raw.settle()
+        raw.check()
+
+
+@contextlib.contextmanager
+def draft_file(path: Path, **keywords: Any) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """As :func:`draft_bytes`: an open file, and its ``step``; ``keywords`` are those of ``h5py.File``."""
+    with draft_bytes(path) as raw, h5py.File(raw, "w", **{"libver": LIBVER, **keywords}) as file:
+        yield file, raw.step
 
 
 def failed(path: Path, error: OSError) -> WriteError:
