@@ -26,6 +26,7 @@ from recorder.format.layout import (
     episode_path,
 )
 from recorder.h5.assembling import Assembly, chosen_filter, page_of, settle, soft_links
+from recorder.h5.draft import failed
 from recorder.h5.lock import RecordingLock
 from recorder.h5.repair import needs_recovery
 from recorder.h5.verify import verify
@@ -202,8 +203,10 @@ def _draft(target: Path, sources: list[Path]) -> Iterator[Path]:
         yield draft
         made = []
     except WriteError as error:
+        cause = error.__cause__
+        why = failed(target, cause) if isinstance(cause, OSError) else error
         whole = "the recording is" if len(sources) == 1 else "the recordings are"
-        raise WriteError(f"{target} could not be written, {whole} as before: {error}") from error.__cause__
+        raise WriteError(f"{why}; {whole} as before") from cause
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)

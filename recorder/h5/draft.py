@@ -84,6 +84,7 @@ def draft_bytes(path: Path) -> Iterator[DraftBytes]:
             raise
         raw.settle()
         raw.check()
+        os.ftruncate(raw.descriptor, raw.size)
 
 
 @contextlib.contextmanager

@@ -76,13 +76,13 @@ def scales_at(dataset: h5py.h5d.DatasetID, axis: int, path: str) -> list[h5py.h5
     DamagedError
         One that is named is not there.
     """
-    if not h5py.h5a.exists(dataset, DIMENSION_LIST):
-        return []
     found: list[h5py.h5d.DatasetID] = []
-    stored = h5py.h5a.open(dataset, DIMENSION_LIST)
-    # HDF5 reads as many as the dataset has axes, whatever is there.
-    if stored.shape == (dataset.rank,) and stored.get_type().get_class() == h5py.h5t.VLEN:
-        with contextlib.suppress(RuntimeError, OSError, KeyError, ValueError, TypeError):
+    with contextlib.suppress(RuntimeError, OSError, KeyError, ValueError, TypeError):
+        if not h5py.h5a.exists(dataset, DIMENSION_LIST):
+            return found
+        stored = h5py.h5a.open(dataset, DIMENSION_LIST)
+        # HDF5 reads as many as the dataset has axes, whatever is there.
+        if stored.shape == (dataset.rank,) and stored.get_type().get_class() == h5py.h5t.VLEN:
             if h5py.h5ds.get_num_scales(dataset, axis):
                 h5py.h5ds.iterate(dataset, axis, found.append)
             if all(h5py.h5ds.is_scale(scale) for scale in found):

@@ -67,7 +67,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(path: Path, tmp_path: Path) -> N
     assert len(lines) == 6 * len(ROOMS)
     for line in lines:
         written = path if line.startswith("in place") else out
-        assert f"{written} could not be written, the recording" in line
+        assert f"{written} could not be written: File too large; the recording" in line
         assert "as before" in line
         assert "OSError(27, 'File too large')" in line
     assert path.read_bytes() == before
@@ -85,7 +85,9 @@ def test_a_file_that_cannot_be_made_is_said(
         return real(name, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", full)
-    with pytest.raises(WriteError, match=r"out\.h5 could not be written, the recording is as before"):
+    with pytest.raises(
+        WriteError, match=r"out\.h5 could not be written: No space .*; the recording is as before"
+    ):
         assembling.pack(path, tmp_path / "out.h5")
 
 
