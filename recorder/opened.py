@@ -22,6 +22,7 @@ from recorder.h5.scales import put_scales
 from recorder.h5.sink import Sink
 from recorder.h5.skeleton import finish
 from recorder.h5.streams.pace import EARLY, Pace, tick_of
+from recorder.interrupts import deferred
 from recorder.meter import Meter
 from recorder.options import FSYNC, RecordingOptions
 from recorder.recording import Recording
@@ -215,10 +216,14 @@ class Opened(Recording):
 
     def _let_go(self) -> None:
         try:
-            self._writer.close()
+            # Left half-way, a thread would go on writing a file that others take for a dead program's.
+            with deferred():
+                try:
+                    self._writer.close()
+                finally:
+                    self._writer.close_ring()
+                    self._lock.release()
         finally:
-            self._writer.close_ring()
-            self._lock.release()
             process.closed(self)
 
     def _last_change(self, status: str) -> Change:
