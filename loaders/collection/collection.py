@@ -14,6 +14,7 @@ from loaders.collection.fan import arrays, map_episodes
 from loaders.collection.index import Index, index_path, kept, stamp_of
 from loaders.collection.reading import read_rows
 from loaders.collection.run import Run
+from loaders.collection.values import alike, ordered
 from loaders.episode import EpisodeData
 from loaders.find import recordings
 from loaders.summary import align
@@ -165,36 +166,45 @@ class ExperimentCollection(Sequence[Run]):
         condition : callable, optional
             Told a :class:`Run`.
         **columns
-            Values by column; ``**{"config.lr": 0.1}`` for names with dots. A callable is told the value
-            (None where there is none).
+            Values by column; ``**{"config.lr": 0.1}`` for names with dots. Numbers are compared across types,
+            lists, tuples and arrays element by element; NaN equals NaN. A callable is told the value (None
+            where there is none).
         """
 
         def fits(run: Run) -> bool:
             for key, wanted in columns.items():
                 value = run.get(key)
-                if not (wanted(value) if callable(wanted) else _equal(value, wanted)):
+                if not (wanted(value) if callable(wanted) else alike(value, wanted)):
                     return False
             return condition is None or bool(condition(run))
 
         return self._of(filter(fits, self.runs))
 
     def sort(self, column: str | Callable[[Run], Any], *, descending: bool = False) -> Self:
-        """By a column, or what a callable makes of each; those without a value come last."""
+        """By a column, or what a callable makes of each; those without a value come last.
 
-        def value(run: Run) -> Any:
-            return column(run) if callable(column) else run.get(column)
+        Numbers come before texts, and these before what is of other types, whichever way each is sorted;
+        lists and arrays go by their first elements that differ. NaN comes behind all other values.
 
-        given = [run for run in self.runs if value(run) is not None]
-        rest = [run for run in self.runs if value(run) is None]
-        try:
-            given.sort(key=value, reverse=descending)
-        except TypeError:
-            # Values of several types, as numbers beside "auto": each type by itself.
-            given.sort(key=lambda run: (type(value(run)).__name__, repr(value(run))), reverse=descending)
-        return self._of([*given, *rest])
+        Parameters
+        ----------
+        column : str or callable
+            A callable is told a :class:`Run`, once each.
+        descending : bool, default False
+            The greatest first.
+
+        Raises
+        ------
+        OptionError
+            Values have no order, such as mappings.
+        """
+        value = column if callable(column) else lambda run: run.get(column)
+        return self._of(ordered(self.runs, value, descending=descending))
 
     def compare(self, *names: str) -> dict[str, dict[str, Any]]:
         """Where configurations differ: for each key the value of every recording, None where it has none.
+
+        Values differ as for :meth:`filter`, so 1 and 1.0 do not; ``flightrec diff`` tells types apart too.
 
         Parameters
         ----------
@@ -278,15 +288,8 @@ def _is_still(file: Path, stamp: str) -> bool:
         return False
 
 
-def _equal(a: Any, b: Any) -> bool:
-    try:
-        return bool(a == b)
-    except (ValueError, TypeError):  # arrays
-        return repr(a) == repr(b)
-
-
 def _differ(values: list[Any]) -> bool:
-    return any(not _equal(values[0], other) for other in values[1:])
+    return any(not alike(values[0], other) for other in values[1:])
 
 
 def _text(value: Any) -> str:
