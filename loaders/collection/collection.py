@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, overload
 
 from loaders.collection.facts import COLUMNS, UNREADABLE, facts_of
 from loaders.collection.fan import arrays, map_episodes
+from loaders.collection.frame import frame
 from loaders.collection.index import Index, index_path, kept, stamp_of
 from loaders.collection.reading import read_rows
 from loaders.collection.run import Run
@@ -257,16 +258,14 @@ class ExperimentCollection(Sequence[Run]):
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row per recording, indexed by ``name``; fresh.
 
+        Integers of a column that pandas would round, as some recordings have none, stay Python's.
+
         Raises
         ------
         ImportError
             pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_pandas() needs pandas: python -m pip install pandas") from error
-        return pd.DataFrame([dict(run) for run in self.runs], columns=self.columns).set_index("name")
+        return frame(self.runs, self.columns)
 
     def __repr__(self) -> str:
         if not self.runs:

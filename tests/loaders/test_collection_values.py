@@ -131,3 +131,14 @@ def test_every_kind_of_value_has_its_place() -> None:
     assert found[:5] == [-1, True, huge - 1, huge, huge + 1]
     assert found[5:10] == ["a", "b", day, (2, 1), (2, "x")]
     assert repr(found[10:]) == "[nan, None]"
+
+
+def test_integers_that_no_float_holds_stay_what_they_are_in_a_frame(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    seed = 2**60 + 1
+    record(tmp_path, "a", {"seed": seed, "n": 1})
+    record(tmp_path, "b", {"none": 1})
+    frame = ExperimentCollection(tmp_path, index=False).to_pandas()
+    assert frame["config.seed"].iloc[0] == seed
+    assert frame["config.seed"].isna().tolist() == [False, True]
+    assert frame["config.n"].dtype == float
