@@ -225,8 +225,8 @@ class ExperimentCollection(Sequence[Run]):
         Parameters
         ----------
         function : callable
-            Told an :class:`EpisodeData`, which is open only while it runs. On a cluster it is pickled, and
-            so is what it returns.
+            Told an :class:`EpisodeData`, of use only while it runs: each recording is opened once for all of
+            its episodes, on a cluster once a task of some. There it is pickled, and so is what it returns.
         client : dask.distributed.Client, optional
             Whose workers do it, each with files of its own opened by path: they must see them where this
             process does. Without one it is done here, one after the other.

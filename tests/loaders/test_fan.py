@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from loaders import EpisodeData, ExperimentCollection
+from loaders.collection import fan
 from recorder import DataExporter
 
 
@@ -58,6 +60,47 @@ def test_episodes_are_mapped_here(folder: Path) -> None:
     with pytest.raises(ValueError, match="not this one") as caught:
         runs.map_episodes(wrong)
     assert "episode 1 of" in caught.value.__notes__[0]
+
+
+def test_each_recording_is_opened_once_for_all_of_its_episodes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    real = fan.ExperimentLoader
+    monkeypatch.setattr(fan, "ExperimentLoader", lambda file: (opened.append(file), real(file))[1])
+    runs = ExperimentCollection(folder)
+    assert len(runs.map_episodes(total)) == 16
+    assert opened == [run.file for run in runs]
+
+
+class Together:
+    """A cluster of one thread, in this process."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Any] = []
+
+    def nthreads(self) -> dict[str, int]:
+        return {"here": 1}
+
+    def submit(self, function: Any, *arguments: Any, pure: bool) -> Any:
+        assert pure is False
+        self.tasks.append(arguments[-1])
+        return function(*pickle.loads(pickle.dumps(arguments)))
+
+    def gather(self, futures: list[Any]) -> list[Any]:
+        return futures
+
+
+def test_a_task_has_several_episodes_where_there_are_many(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, client = ExperimentCollection(folder), Together()
+    assert runs.map_episodes(total, client) == runs.map_episodes(total)
+    assert client.tasks == [[0], [1]] * 8
+    monkeypatch.setattr(fan, "_TASKS", 4)
+    client.tasks.clear()
+    assert runs.map_episodes(total, client) == runs.map_episodes(total)
+    assert client.tasks == [[0, 1]] * 8
 
 
 def test_a_cluster_does_the_same(folder: Path) -> None:
