@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
 from loaders.collection.facts import COLUMNS, UNREADABLE, facts_of
-from loaders.collection.fan import arrays, map_episodes
+from loaders.collection.fan import map_episodes
 from loaders.collection.frame import frame
 from loaders.collection.index import Index, index_path, kept, stamp_of
+from loaders.collection.lazy import arrays
 from loaders.collection.reading import read_rows
 from loaders.collection.run import Run
 from loaders.collection.values import alike, ordered
@@ -182,17 +183,10 @@ class ExperimentCollection(Sequence[Run]):
         return self._of(filter(fits, self.runs))
 
     def sort(self, column: str | Callable[[Run], Any], *, descending: bool = False) -> Self:
-        """By a column, or what a callable makes of each; those without a value come last.
+        """By a column, or what a callable makes of each :class:`Run`; those without a value come last.
 
         Numbers come before texts, and these before what is of other types, whichever way each is sorted;
         lists and arrays go by their first elements that differ. NaN comes behind all other values.
-
-        Parameters
-        ----------
-        column : str or callable
-            A callable is told a :class:`Run`, once each.
-        descending : bool, default False
-            The greatest first.
 
         Raises
         ------
@@ -246,10 +240,14 @@ class ExperimentCollection(Sequence[Run]):
         stream : str
             As :meth:`EpisodeData.stream` takes it: ``"neural_states/v"``. Episodes without it are left out.
         rows : int
-            Of a chunk.
+            Of a chunk; -1: one chunk has all of an episode.
 
         Raises
         ------
+        OptionError
+            No such number of rows.
+        ReplacedError
+            When they are computed: another recording is there by now.
         ImportError
             Dask is not installed.
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,6 @@ Key = tuple[str, int]
 _TASKS = 128
 """Over which episodes are spread at least, as a cluster may grow; each opens its recording, and lists it."""
 _TASKS_PER_THREAD = 4
-_MISSING = 'needs Dask: python -m pip install "flightrec[dask]"'
 
 
 def map_episodes(runs: Iterable[Run], function: Callable[[EpisodeData], T], client: Any) -> dict[Key, T]:
@@ -64,37 +62,3 @@ def episodes_of(file: Path) -> list[int]:
     """Ids of a recording's episodes."""
     with ExperimentLoader(file) as loader:
         return loader.list_episodes()
-
-
-def arrays(runs: Iterable[Run], stream: str, rows: int) -> dict[Key, Any]:
-    """A Dask array a stream and episode; see :meth:`ExperimentCollection.to_dask`."""
-    try:
-        import dask
-        import dask.array
-    except ImportError as error:
-        raise ImportError(f"to_dask() {_MISSING}") from error
-    read = dask.delayed(_rows, pure=True)
-    found = {}
-    for run in runs:
-        with ExperimentLoader(run.file) as loader:
-            for number in loader.list_episodes():
-                episode = loader.get_episode(number)
-                if stream not in episode.streams:
-                    continue
-                stored = episode.stream(stream)
-                shape, dtype = stored.shape, stored.dtype
-                cuts = [*range(0, shape[0], rows), shape[0]]
-                parts = [
-                    dask.array.from_delayed(
-                        read(run.file.absolute(), number, stream, a, b), (b - a, *shape[1:]), dtype
-                    )
-                    for a, b in itertools.pairwise(cuts)
-                ]
-                empty = dask.array.zeros((0, *shape[1:]), dtype)
-                found[run.name, number] = dask.array.concatenate(parts) if parts else empty
-    return found
-
-
-def _rows(file: Path, number: int, stream: str, start: int, stop: int) -> Any:
-    with ExperimentLoader(file) as loader:
-        return loader.get_episode(number).stream(stream)[start:stop]
