@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recorder.command.text import age, size, table
+from recorder.command.text import age, say, size, table
+from recorder.format.printable import printable
 
 if TYPE_CHECKING:
     from loaders.collection import Run
@@ -59,10 +60,10 @@ def command(
             raise click.BadParameter(f"{text!r} is no COLUMN=VALUE", param_hint="--where")
         runs = runs.filter(_matching(name, value))
     if all_columns:
-        click.echo("\n".join(runs.columns))
+        click.echo("\n".join(map(printable, runs.columns)))
         return
     if not runs:
-        click.echo(f"no recordings below {folder}" + (" of which this holds" if wanted else ""))
+        say(f"no recordings below {folder}" + (" of which this holds" if wanted else ""))
         return
     unknown = [name for name in (sort, *more) if name not in runs.columns]
     if unknown:
