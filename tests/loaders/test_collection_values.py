@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from loaders import ExperimentCollection
 from loaders.collection.values import alike, ordered
 from recorder import DataExporter
+from recorder.cli import cli
 from recorder.errors import OptionError
 
 NAN = float("nan")
@@ -29,9 +31,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> ExperimentCollection:
     root = tmp_path_factory.mktemp("values")
     fine = np.array([0.1, 0.2])
     same = {"nan": NAN, "deep": {"list": [{"x": np.array([NAN, 1])}]}, "pair": (1, 2)}
-    record(
-        root, "a", {"batch": 100, "w": LONG, "fine": fine, "layers": np.array([64, 32]), "lr": 3.0, **same}
-    )
+    own = {"yes": True, "grid": np.arange(4).reshape(2, 2), "layers": np.array([64, 32])}
+    record(root, "a", {"batch": 100, "w": LONG, "fine": fine, "lr": 3.0, **same, **own})
     record(root, "b", {"batch": 20, "w": OTHER, "fine": fine + 1e-10, "layers": [8, 32], "lr": NAN, **same})
     record(root, "c", {"batch": 3, "w": LONG, "fine": fine, "layers": (16, 32), "lr": 1.0, **same})
     record(root, "d", {"batch": "auto", "w": LONG, "fine": fine, "layers": np.array([16, 4]), **same})
@@ -68,7 +69,7 @@ def test_a_callable_is_asked_once_of_each(runs: ExperimentCollection) -> None:
 
 
 def test_configurations_are_compared_entry_by_entry(runs: ExperimentCollection) -> None:
-    assert sorted(runs.compare()) == ["batch", "fine", "layers", "lr", "w"]
+    assert sorted(runs.compare()) == ["batch", "fine", "grid", "layers", "lr", "w", "yes"]
 
 
 def test_recordings_are_filtered_by_arrays_and_nan(runs: ExperimentCollection) -> None:
@@ -83,6 +84,26 @@ def test_recordings_are_filtered_by_arrays_and_nan(runs: ExperimentCollection) -
     assert found(layers=64) == ""
     assert found(nan=NAN) == "abcd"
     assert found(lr=np.float32(3)) == "a"
+
+
+def test_the_command_takes_values_as_they_are_printed_or_written(runs: ExperimentCollection) -> None:
+    def listed(*wanted: str) -> str:
+        options = [part for one in wanted for part in ("--where", f"config.{one}")]
+        found = CliRunner().invoke(cli, ["ls", str(runs.folder), "--sort", "config.batch", *options])
+        assert found.exit_code == 0, found.output
+        return "".join(line[0] for line in found.output.splitlines()[1:])
+
+    assert listed() == "cbad"
+    assert listed("layers=[64, 32]") == "a"
+    assert listed("layers=[16,32]") == "c"
+    assert listed("lr=1e0") == listed("lr=1.0") == "c"
+    assert listed("batch=auto") == "d"
+    assert listed(f"w={LONG}") == ""
+    assert listed(f"w={LONG.tolist()}") == "cad"
+    assert listed("yes=True") == "a"
+    assert listed("yes=1") == ""
+    shown = CliRunner().invoke(cli, ["ls", str(runs.folder), "--column", "config.grid"]).output
+    assert "[[0, 1], [2, 3]]" in shown
 
 
 @pytest.mark.parametrize(
