@@ -15,7 +15,7 @@ T = TypeVar("T")
 Key = tuple[str, int]
 """Name of a recording, and id of an episode in it."""
 _TASKS = 128
-"""Over which episodes are spread at least, as a cluster may grow; each opens its recording, and lists it."""
+"""Over which episodes are spread at least, as a cluster may grow; each opens its recording."""
 _TASKS_PER_THREAD = 4
 
 

@@ -14,6 +14,7 @@ from recorder.errors import OptionError
 
 T = TypeVar("T")
 
+_SIMPLE = (str, int, bool)
 _NAN = (2, "")
 _NONE = (3, "")
 _REFUSALS = (TypeError, ValueError, RuntimeError)
@@ -26,6 +27,8 @@ def alike(a: Any, b: Any) -> bool:
     Numbers are compared across types, NumPy's among them, as Python does. Lists, tuples and arrays are alike
     that have the same shape and alike elements, all of them. NaN is like NaN, and NaT like NaT.
     """
+    if type(a) is type(b) and type(a) in _SIMPLE:
+        return bool(a == b)
     a, b = _plain(a), _plain(b)
     if _is_row(a) or _is_row(b):
         return _is_row(a) and _is_row(b) and _alike_rows(a, b)
@@ -33,7 +36,7 @@ def alike(a: Any, b: Any) -> bool:
         return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
     if isinstance(a, AbstractSet) and isinstance(b, AbstractSet):
         # Each NaN is an element of its own.
-        one, other = ({"NaN" if _is_nan(element) else element for element in side} for side in (a, b))
+        one, other = ({... if _is_nan(element) else element for element in side} for side in (a, b))
         return one == other
     if _is_complex(a) and _is_complex(b):
         return alike(a.real, b.real) and alike(a.imag, b.imag)

@@ -122,6 +122,7 @@ def test_the_command_takes_values_as_they_are_printed_or_written(runs: Experimen
         (complex(1, NAN), complex(2, NAN), False),
         (complex(1, NAN), complex(1, NAN), True),
         ({1, NAN}, {NAN, 1}, True),
+        ({"NaN"}, {NAN}, False),
         ({"a": NAN}, {"a": NAN}, True),
         ("1", 1, False),
         (None, NAN, False),
