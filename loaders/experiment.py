@@ -17,6 +17,7 @@ from loaders.original import OriginalDocuments
 from loaders.remote import is_remote, open_remote
 from loaders.steady import steady
 from loaders.summary import EpisodeSummary, EpisodeTable
+from recorder.format.printable import printable
 from recorder.h5.source import RecordingFile, StoredEpisode
 
 T = TypeVar("T")
@@ -267,10 +268,10 @@ class ExperimentLoader:
 
     def __repr__(self) -> str:
         if self._file.closed:
-            return f"<ExperimentLoader {self.h5_path} (closed)>"
+            return printable(f"<ExperimentLoader {self.h5_path} (closed)>")
         name, count = self.attributes.get("experiment_name", self.h5_path.stem), len(self.list_episodes())
         status = f", {self.status}" if self.status else ""
-        return (
+        return printable(
             f"<ExperimentLoader {name}: {count} episode{'' if count == 1 else 's'}{status}, {self.h5_path}>"
         )
 

@@ -19,6 +19,7 @@ from recorder.format.layout import (
     WEIGHT_CHANGES,
     WEIGHTS,
 )
+from recorder.format.printable import printable
 from recorder.h5.source import attributes, child_group, names
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def describe(loader: ExperimentLoader) -> str:
 
 def _described(loader: ExperimentLoader) -> str:
     facts = loader.attributes
-    lines = [f"{facts.get('experiment_name', loader.h5_path.stem)}  ({loader.h5_path})"]
+    lines = [printable(f"{facts.get('experiment_name', loader.h5_path.stem)}  ({loader.h5_path})")]
     lines += align([[f"  {name}", text] for name, text in _facts(loader, facts) if text])
     ids = loader.list_episodes()
     lines.append(f"  {len(ids):,} episode{'' if len(ids) == 1 else 's'}" + (":" if ids else ""))

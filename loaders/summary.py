@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, overload
 
+from recorder.format.printable import printable
+
 _HIDDEN = ("end_time", "summary")
 _SHOWN = 20
 
@@ -89,6 +91,7 @@ class EpisodeTable(Sequence[EpisodeSummary]):
 
 def align(table: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table of texts, columns aligned: numbers to the right, the rest to the left."""
+    table = [[printable(cell) for cell in row] for row in table]
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     numeric = [
         all(not row[i] or row[i] == "–" or row[i].lstrip("-")[:1].isdigit() for row in table[1:])

@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
 
 from recorder.errors import FlightrecError
+from recorder.format.printable import printable
 
 COMMANDS = {
     "demo": "Record a small spiking network, show what came of it and plot it.",
@@ -73,7 +75,7 @@ class CommandLine(click.Group):
         except (FlightrecError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"flightrec: {_one_line(error)}", err=True)
+            click.echo(f"flightrec: {printable(_one_line(error))}", err=True)
             ctx.exit(FAILED)
 
 
@@ -128,4 +130,6 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Entry point of the ``flightrec`` command and of ``python -m recorder``."""
+    shown = warnings.formatwarning
+    warnings.formatwarning = lambda message, *where: shown(printable(str(message)), *where)
     cli(prog_name="flightrec")

@@ -32,7 +32,7 @@
     │   ├── NoSeizuresError                 windows of a kind that a balanced selection needs are not there
     │   ├── MissingFileError (FileNotFoundError)  a file, or a folder, that a dataset consists of
     │   ├── EmptySplitError (RuntimeError)  a part of a dataset without any sample
-    │   ├── ReplacedError                   what is read by URL is another file by now
+    │   ├── ReplacedError                   what is read by URL, or by Dask, is another file by now
     │   └── RepairError                     a killed recording could not be brought back
     ├── MissingExtraError (ImportError)     a package is missing that an extra installs
     ├── CacheBuildError (RuntimeError, ValueError)  files of a cache of windows could not be made
@@ -190,7 +190,7 @@ class EmptySplitError(ReadError, RuntimeError):
 
 
 class ReplacedError(ReadError):
-    """A recording that is read by URL is another file by now; what was read before belongs to the old one."""
+    """A recording that is read by URL, or by Dask, is another file now; what was read is of the old one."""
 
 
 class RepairError(ReadError):

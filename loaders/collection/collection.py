@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
 from loaders.collection.facts import COLUMNS, UNREADABLE, facts_of
-from loaders.collection.fan import arrays, map_episodes
+from loaders.collection.fan import map_episodes
+from loaders.collection.frame import frame
 from loaders.collection.index import Index, index_path, kept, stamp_of
+from loaders.collection.lazy import arrays
 from loaders.collection.reading import read_rows
 from loaders.collection.run import Run
+from loaders.collection.values import alike, ordered
 from loaders.episode import EpisodeData
 from loaders.find import recordings
 from loaders.summary import align
@@ -165,36 +168,38 @@ class ExperimentCollection(Sequence[Run]):
         condition : callable, optional
             Told a :class:`Run`.
         **columns
-            Values by column; ``**{"config.lr": 0.1}`` for names with dots. A callable is told the value
-            (None where there is none).
+            Values by column; ``**{"config.lr": 0.1}`` for names with dots. Numbers are compared across types,
+            lists, tuples and arrays element by element; NaN equals NaN. A callable is told the value (None
+            where there is none).
         """
 
         def fits(run: Run) -> bool:
             for key, wanted in columns.items():
                 value = run.get(key)
-                if not (wanted(value) if callable(wanted) else _equal(value, wanted)):
+                if not (wanted(value) if callable(wanted) else alike(value, wanted)):
                     return False
             return condition is None or bool(condition(run))
 
         return self._of(filter(fits, self.runs))
 
     def sort(self, column: str | Callable[[Run], Any], *, descending: bool = False) -> Self:
-        """By a column, or what a callable makes of each; those without a value come last."""
+        """By a column, or what a callable makes of each :class:`Run`; those without a value come last.
 
-        def value(run: Run) -> Any:
-            return column(run) if callable(column) else run.get(column)
+        Numbers come before texts, and these before what is of other types, whichever way each is sorted;
+        lists and arrays go by their first elements that differ. NaN comes behind all other values.
 
-        given = [run for run in self.runs if value(run) is not None]
-        rest = [run for run in self.runs if value(run) is None]
-        try:
-            given.sort(key=value, reverse=descending)
-        except TypeError:
-            # Values of several types, as numbers beside "auto": each type by itself.
-            given.sort(key=lambda run: (type(value(run)).__name__, repr(value(run))), reverse=descending)
-        return self._of([*given, *rest])
+        Raises
+        ------
+        OptionError
+            Values have no order, such as mappings.
+        """
+        value = column if callable(column) else lambda run: run.get(column)
+        return self._of(ordered(self.runs, value, descending=descending))
 
     def compare(self, *names: str) -> dict[str, dict[str, Any]]:
         """Where configurations differ: for each key the value of every recording, None where it has none.
+
+        Values differ as for :meth:`filter`, so 1 and 1.0 do not; ``flightrec diff`` tells types apart too.
 
         Parameters
         ----------
@@ -214,8 +219,8 @@ class ExperimentCollection(Sequence[Run]):
         Parameters
         ----------
         function : callable
-            Told an :class:`EpisodeData`, which is open only while it runs. On a cluster it is pickled, and
-            so is what it returns.
+            Told an :class:`EpisodeData`, of use only while it runs: each recording is opened once for all of
+            its episodes, on a cluster once a task of some. There it is pickled, and so is what it returns.
         client : dask.distributed.Client, optional
             Whose workers do it, each with files of its own opened by path: they must see them where this
             process does. Without one it is done here, one after the other.
@@ -235,10 +240,14 @@ class ExperimentCollection(Sequence[Run]):
         stream : str
             As :meth:`EpisodeData.stream` takes it: ``"neural_states/v"``. Episodes without it are left out.
         rows : int
-            Of a chunk.
+            Of a chunk; -1: one chunk has all of an episode.
 
         Raises
         ------
+        OptionError
+            No such number of rows.
+        ReplacedError
+            When they are computed: another recording is there by now.
         ImportError
             Dask is not installed.
         """
@@ -247,16 +256,14 @@ class ExperimentCollection(Sequence[Run]):
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row per recording, indexed by ``name``; fresh.
 
+        Integers of a column that pandas would round, as some recordings have none, stay Python's.
+
         Raises
         ------
         ImportError
             pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_pandas() needs pandas: python -m pip install pandas") from error
-        return pd.DataFrame([dict(run) for run in self.runs], columns=self.columns).set_index("name")
+        return frame(self.runs, self.columns)
 
     def __repr__(self) -> str:
         if not self.runs:
@@ -278,15 +285,8 @@ def _is_still(file: Path, stamp: str) -> bool:
         return False
 
 
-def _equal(a: Any, b: Any) -> bool:
-    try:
-        return bool(a == b)
-    except (ValueError, TypeError):  # arrays
-        return repr(a) == repr(b)
-
-
 def _differ(values: list[Any]) -> bool:
-    return any(not _equal(values[0], other) for other in values[1:])
+    return any(not alike(values[0], other) for other in values[1:])
 
 
 def _text(value: Any) -> str:

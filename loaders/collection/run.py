@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders.experiment import ExperimentLoader
+from recorder.format.printable import printable
 
 
 class Run(Mapping[str, Any]):
@@ -48,4 +49,4 @@ class Run(Mapping[str, Any]):
         return ExperimentLoader(self.file)
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self['status']}, {self.get('steps', 0):,} steps>"
+        return printable(f"<{self.name}: {self['status']}, {self.get('steps', 0):,} steps>")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from recorder.format.printable import printable
+
 _SHOWN = 60
 
 
@@ -45,8 +47,7 @@ class Difference:
     def __str__(self) -> str:
         text = f"{self.part}: {self.where}: {_short(self.a)} | {_short(self.b)}"
         text += f"  ({self.note})" if self.note else ""
-        # Names and texts of a file that nobody vouches for may drive the terminal.
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return printable(text)
 
 
 def unequal(part: str, where: str, a: Any, b: Any) -> Iterator[Difference]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from recorder.command.text import say
+
 
 @click.command("dashboard")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -39,7 +41,7 @@ def command(path: Path, port: int, address: str, token: str | None, show: bool) 
         serving = serve(path, port=port, address=address, token=token)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    click.echo(f"{path} is shown at {serving.url} (Ctrl-C ends)")
+    say(f"{path} is shown at {serving.url} (Ctrl-C ends)")
     if show:
         click.launch(serving.url)
     serving.wait()

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recorder.command.text import say
+from recorder.format.printable import printable
+
 if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
 
@@ -99,11 +102,11 @@ def command(context: click.Context, /, path: Path, form: str, **options: Any) ->
                 raise click.UsageError("--to minari needs the dataset's id: -o lab/task-v0")
             options["out"] = name_of(recording) + FORMATS[form][0]
         try:
-            click.echo(_WRITERS[form](recording, options))
+            say(_WRITERS[form](recording, options))
         except KeyError as error:
-            raise click.UsageError(str(error.args[0])) from error
+            raise click.UsageError(printable(str(error.args[0]))) from error
         except ImportError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
 
 
 def _check_options(context: click.Context, form: str) -> None:

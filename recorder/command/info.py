@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from recorder.command.text import say
+
 
 @click.command("info")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -33,4 +35,6 @@ def command(path: Path, config: bool) -> None:
                 ("config", experiment.get_config()),
                 ("metadata", experiment.get_metadata()),
             ):
-                click.echo(f"\n{title}\n{pformat(values, width=100)}")
+                click.echo(f"\n{title}")
+                for line in pformat(values, width=100).split("\n"):
+                    say(line)

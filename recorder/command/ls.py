@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from recorder.command.text import age, size, table
+from recorder.command.text import age, say, size, table
+from recorder.format.printable import printable
 
 if TYPE_CHECKING:
     from loaders.collection import Run
 
 _COLUMNS = ("status", "episodes", "steps", "size_bytes", "modified")
+_TRUTH = (bool, np.bool_)
 _TITLES = {"size_bytes": "size", "modified": "age"}
 
 
@@ -43,7 +47,8 @@ def command(
 
     Status is running, completed, interrupted (an exception ended it), recovered (repaired after
     a kill), killed (not repaired yet) or unreadable. Nothing is repaired or changed. Columns are
-    those of ExperimentCollection: configuration, git commit, means of summaries.
+    those of ExperimentCollection: configuration, git commit, means of summaries. Values are given
+    to --where as they are printed, or as Python writes them: 1e-3, [64, 32].
 
     \b
     Examples:
@@ -59,10 +64,10 @@ def command(
             raise click.BadParameter(f"{text!r} is no COLUMN=VALUE", param_hint="--where")
         runs = runs.filter(_matching(name, value))
     if all_columns:
-        click.echo("\n".join(runs.columns))
+        click.echo("\n".join(map(printable, runs.columns)))
         return
     if not runs:
-        click.echo(f"no recordings below {folder}" + (" of which this holds" if wanted else ""))
+        say(f"no recordings below {folder}" + (" of which this holds" if wanted else ""))
         return
     unknown = [name for name in (sort, *more) if name not in runs.columns]
     if unknown:
@@ -77,7 +82,21 @@ def command(
 
 
 def _matching(name: str, text: str) -> Callable[[Run], bool]:
-    return lambda run: str(run.get(name)) == text
+    """Whether a column's value is this one, as it is printed or as Python writes it: 1e-3, [64, 32]."""
+    from loaders.collection.values import alike
+
+    try:
+        meant = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        meant = text
+
+    def matches(run: Run) -> bool:
+        value = run.get(name)
+        # An array is printed shortened, and 1 is no answer to yes or no.
+        printed = getattr(value, "ndim", 0) == 0 and str(value) == text
+        return printed or (isinstance(value, _TRUTH) == isinstance(meant, _TRUTH) and alike(value, meant))
+
+    return matches
 
 
 def _cell(name: str, value: Any) -> str:
@@ -89,4 +108,6 @@ def _cell(name: str, value: Any) -> str:
         return size(value)
     if isinstance(value, float):
         return f"{value:.6g}"
+    if getattr(value, "ndim", 0):
+        return " ".join(np.array2string(value, separator=", ").split())
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

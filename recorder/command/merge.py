@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from recorder.command.text import say
+
 
 @click.command("merge")
 @click.argument(
@@ -28,4 +30,4 @@ def command(paths: tuple[Path, ...], output: Path) -> None:
 
     with Progress("merge", unit="episode") as progress:
         made = merge([data_file(path) for path in paths], output, progress=progress)
-    click.echo(f"{made}: {len(paths)} recordings")
+    say(f"{made}: {len(paths)} recordings")

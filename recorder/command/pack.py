@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from recorder.command.text import size
+from recorder.command.text import say, size
 
 
 @click.command("pack")
@@ -43,4 +43,4 @@ def command(
         made = pack(
             file, output, compression=chosen, level=level, cloud=cloud, scales=scales, progress=progress
         )
-    click.echo(f"{made}: {size(before)} to {size(made.stat().st_size)}")
+    say(f"{made}: {size(before)} to {size(made.stat().st_size)}")

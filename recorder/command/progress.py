@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from recorder.format.printable import printable
+
 DELAY = 1.0
 
 
@@ -23,7 +25,7 @@ class Progress:
         from tqdm import tqdm
 
         self._bar: tqdm[Any] = tqdm(
-            desc=label,
+            desc=printable(label),
             unit=unit,
             unit_scale=unit == "B",
             delay=DELAY,

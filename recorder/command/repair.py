@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from recorder.command.paths import data_file
+from recorder.command.text import say
 from recorder.errors import FlightrecError
 
 
@@ -43,24 +44,24 @@ def command(paths: tuple[Path, ...]) -> None:
             file = data_file(path)
         except FlightrecError as error:
             failed += 1
-            click.echo(f"flightrec: {error}", err=True)
+            say(f"flightrec: {error}", err=True)
             continue
         try:
             if is_store_file(file):
                 make_whole(file)
-                click.echo(f"{file}: a store of network states, which is whole now")
+                say(f"{file}: a store of network states, which is whole now")
                 continue
             if not needs_repair(file):
                 check_opens(file)
-                click.echo(f"{file.parent}: sound, nothing to repair")
+                say(f"{file.parent}: sound, nothing to repair")
                 continue
             with Progress(f"repair {file.parent.name}", unit="record") as progress:
                 report = repair(file, progress=progress)
         except (FlightrecError, OSError) as error:
             failed += 1
-            click.echo(f"{file.parent}: {' '.join(str(error).split())}", err=True)
+            say(f"{file.parent}: {' '.join(str(error).split())}", err=True)
             continue
         failed += report.status == "damaged"
-        click.echo(f"{file.parent}: {report.message}")
+        say(f"{file.parent}: {report.message}")
     if failed:
         raise SystemExit(1)

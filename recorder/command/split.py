@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from recorder.command.text import say
+
 
 @click.command("split")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -26,7 +28,7 @@ def command(path: Path, output: Path, episodes: str) -> None:
 
     with Progress("split", unit="episode") as progress:
         made = split(data_file(path), _ids(episodes), output, progress=progress)
-    click.echo(f"{made}: episodes {episodes}")
+    say(f"{made}: episodes {episodes}")
 
 
 def _ids(text: str) -> list[int]:

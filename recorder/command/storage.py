@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recorder.command.text import age, size, table
+from recorder.command.text import age, say, size, table
 
 if TYPE_CHECKING:
     from recorder.storage import HDF5Storage
@@ -39,12 +39,10 @@ def info(path: Path) -> None:
         found = storage.get_file_info()
         files = storage.files()
         entries = storage.find()
-    click.echo(f"{path}: {size(found['file_size_bytes'])}, {found['total_datasets']:,} datasets")
-    click.echo(
-        f"layout {found['version']}, compression {found['compression']}, made {_when(found['created_at'])}"
-    )
+    say(f"{path}: {size(found['file_size_bytes'])}, {found['total_datasets']:,} datasets")
+    say(f"layout {found['version']}, compression {found['compression']}, made {_when(found['created_at'])}")
     for other in files[:-1]:
-        click.echo(f"rotated: {other.name}, {size(other.stat().st_size)}")
+        say(f"rotated: {other.name}, {size(other.stat().st_size)}")
     counts: dict[str, list[float]] = {}
     for entry in entries:
         counts.setdefault(entry.kind, []).append(entry.timestamp)
@@ -77,7 +75,7 @@ def compact(path: Path) -> None:
     with _open(path) as storage, _progress(f"compact {path.name}", "object") as progress:
         report = storage.compact(progress)
     again = f", {report.resumed:,} of them by an earlier try" if report.resumed else ""
-    click.echo(
+    say(
         f"{path}: {size(report.before)} to {size(report.after)}, {size(max(0, report.reclaimed))} reclaimed; "
         f"{report.objects:,} objects copied{again}"
     )
@@ -88,7 +86,7 @@ def compact(path: Path) -> None:
 def rotate(path: Path) -> None:
     """Put the file away under another name and begin an empty one; its objects stay to be found."""
     with _open(path) as storage:
-        click.echo(f"rotated to {storage.rotate_file()}")
+        say(f"rotated to {storage.rotate_file()}")
 
 
 @command.command("cleanup")
@@ -108,7 +106,7 @@ def cleanup(
     chosen: dict[str, float | None] = dict(kinds)
     chosen |= dict.fromkeys(keep)
     with _open(path) as storage:
-        click.echo(f"{storage.cleanup_old_data(days, kinds=chosen, now=now):,} objects removed")
+        say(f"{storage.cleanup_old_data(days, kinds=chosen, now=now):,} objects removed")
 
 
 @command.command("verify")
@@ -127,13 +125,11 @@ def verify(path: Path) -> None:
     with _open(path) as storage, _progress(f"verify {path.name}", "B") as progress:
         found = storage.verify(progress, tally)
     for finding in found:
-        click.echo(f"  {finding}")
+        say(f"  {finding}")
     if found:
-        click.echo(
-            f"{path}: damaged; good: {tally.datasets - tally.bad_datasets:,} of {tally.datasets:,} datasets"
-        )
+        say(f"{path}: damaged; good: {tally.datasets - tally.bad_datasets:,} of {tally.datasets:,} datasets")
         raise SystemExit(1)
-    click.echo(f"{path}: sound ({tally.datasets:,} datasets, {size(tally.nbytes)} of data)")
+    say(f"{path}: sound ({tally.datasets:,} datasets, {size(tally.nbytes)} of data)")
 
 
 def _open(path: Path) -> HDF5Storage:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import click
+
+from recorder.format.printable import printable
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line, whatever names and values of files are in it."""
+    click.echo(printable(text), err=err)
+
 
 def size(nbytes: float) -> str:
     """A number of bytes in the unit that keeps it short, for instance ``"1.3 MB"``."""
@@ -24,7 +33,7 @@ def age(seconds: float) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Rows under a header in aligned columns; ``right`` are the columns of numbers."""
-    lines = [header, *rows]
+    lines = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
     return "\n".join(
         "  ".join(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recorder.command.paths import data_file
-from recorder.command.text import size
+from recorder.command.text import say, size
 from recorder.errors import FlightrecError
 
 if TYPE_CHECKING:
@@ -52,22 +52,22 @@ def command(paths: tuple[Path, ...], show_all: bool) -> None:
                 findings = list(verify_apart(file, progress, tally))
         except (FlightrecError, OSError) as error:
             damaged = True
-            click.echo(f"flightrec: {' '.join(str(error).split())}", err=True)
+            say(f"flightrec: {' '.join(str(error).split())}", err=True)
             continue
         if not findings:
             blind = tally.unchecked_nbytes
             unsure = f", {size(blind)} of it stored without a checksum" if blind else ""
-            click.echo(f"{file}: sound ({size(file.stat().st_size)}{unsure})")
+            say(f"{file}: sound ({size(file.stat().st_size)}{unsure})")
             continue
         damaged = True
         shown = findings if show_all else findings[:20]
-        click.echo(f"{file}: damaged")
+        say(f"{file}: damaged")
         for finding in shown:
-            click.echo(f"  {finding}")
+            say(f"  {finding}")
         if len(findings) > len(shown):
-            click.echo(f"  and {len(findings) - len(shown)} more; --all names them")
+            say(f"  and {len(findings) - len(shown)} more; --all names them")
         if tally.datasets:
-            click.echo(f"  {_good(tally)}")
+            say(f"  {_good(tally)}")
     if damaged:
         raise SystemExit(1)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recorder.command.text import size
+from recorder.format.printable import printable
 
 if TYPE_CHECKING:
     from loaders.live import LiveExperiment, LiveStatus
@@ -97,8 +98,12 @@ def _watch(live: LiveExperiment, glance: Glance, alarms: list[Alarm], run: str |
                     screen.update(shown(), refresh=True)
                     due = time.monotonic() + 1 / _PER_SECOND
 
+        def tell(text: str) -> None:
+            # Brackets and colons of a name are no markup.
+            console.print(printable(text), markup=False, emoji=False)
+
         with contextlib.suppress(KeyboardInterrupt):
-            sound(looked_at(), live, alarms, command=run, tell=console.print)
+            sound(looked_at(), live, alarms, command=run, tell=tell)
         screen.update(shown(), refresh=True)
 
 
@@ -122,12 +127,13 @@ def _plain(status: LiveStatus) -> str:
     facts = _facts(status)
     width = max(len(name) for name, _ in facts)
     lines = [f"{name.ljust(width)}  {text}" for name, text in facts]
-    return "\n".join([f"{status.name}  ({status.path})", *lines])
+    return "\n".join(map(printable, [f"{status.name}  ({status.path})", *lines]))
 
 
 def _picture(status: LiveStatus, glance: Glance) -> Any:
     from rich.panel import Panel
     from rich.table import Table
+    from rich.text import Text
 
     from loaders.live.course import sparkline
 
@@ -135,7 +141,7 @@ def _picture(status: LiveStatus, glance: Glance) -> Any:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(no_wrap=True)
     for name, text in _facts(status):
-        grid.add_row(name, text)
+        grid.add_row(name, Text(printable(text)))
     if glance.reward.count:
         mean = glance.reward.total / glance.reward.count
         grid.add_row("reward", f"{sparkline(glance.reward.means(), _WIDTH)}  mean {mean:.4g}")
@@ -146,8 +152,8 @@ def _picture(status: LiveStatus, glance: Glance) -> Any:
         grid.add_row("firing", f"{sparkline(glance.firing.means(), _WIDTH)}  mean {mean:.2%} a step")
     if glance.last_event is not None:
         step, kind = glance.last_event
-        grid.add_row("last event", f"{kind} at timestep {step:,}")
+        grid.add_row("last event", Text(printable(f"{kind} at timestep {step:,}")))
     if glance.timestep is not None:
         grid.add_row("timestep", f"{glance.timestep:,}")
     colour = {"running": "green", "killed": "red", "interrupted": "yellow"}.get(status.state, "blue")
-    return Panel(grid, title=f"[bold]{status.name}[/bold]", border_style=colour, expand=False)
+    return Panel(grid, title=Text(printable(status.name), "bold"), border_style=colour, expand=False)

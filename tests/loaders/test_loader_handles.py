@@ -247,3 +247,29 @@ def test_a_tree_that_contains_itself(path: Path) -> None:
         point["again"] = point
     with ExperimentLoader(path) as loader, pytest.raises(DamagedError, match="two places"):
         loader.get_all_checkpoints()
+
+
+def test_an_episode_is_opened_by_its_name_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recorder.h5.reading import episode as module
+
+    with h5py.File(path, "r+") as file:
+        episodes = file["episodes"]
+        own = next(iter(episodes))
+        for name in ("episode_7", "episode_00000", "episode_x", "episode_-001"):
+            episodes.copy(own, name)
+        episodes["episode_00000"].attrs["status"] = "another"
+    with ExperimentLoader(path) as loader:
+        assert loader.list_episodes() == [0, 7]
+        assert loader.get_episode(0).get_metadata().get("status") != "another"
+        assert len(loader.get_episode(7).stream("behavior/x")) == 50
+        for missing in (-1, 1, 10**30):
+            with pytest.raises(ValueError, match="not found"):
+                loader.get_episode(missing)
+    listed: list[Any] = []
+    real = module.names
+    monkeypatch.setattr(module, "names", lambda group: (listed.append(group), real(group))[1])
+    with ExperimentLoader(path) as loader:
+        loader.get_episode(0)
+        assert not listed
+        assert loader.list_episodes() == [0, 7]
+        assert listed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from recorder.errors import DamagedError
 from recorder.format.clock import Clock, Rows
-from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS
+from recorder.format.layout import COMMITTED, COUNTER, EPISODES, TIMESTEPS, episode_path
 from recorder.h5.reading.chunks import KeptChunks, Select
 from recorder.h5.reading.clocks import KnownTimesteps, read_clock
 from recorder.h5.reading.guard import (
@@ -237,32 +238,41 @@ class StoredEpisode:
 
 
 class EpisodeIndex:
-    """The episodes of one open file, found in one pass; each is opened by its own name alone.
+    """The episodes of one open file, listed when that is asked for; each is opened by its own name alone.
 
     It holds for as long as the handle does: a living file is opened anew for what changed.
-
-    Attributes
-    ----------
-    ids : dict of int to str
-        Ids of all episodes, ascending, and the names of their groups.
     """
 
     def __init__(self, file: Any) -> None:
         self._file, self._known = file, KnownTimesteps()
         self._group = child_group(file, EPISODES)
-        found = {}
+
+    @cached_property
+    def ids(self) -> dict[int, str]:
+        """Ids of all episodes, ascending, and the names of their groups; of two, the writer's counts."""
+        found: dict[int, str] = {}
         for name in [] if self._group is None else names(self._group):
-            number = name.removeprefix("episode_")
-            if number != name and number.isascii() and number.isdigit() and len(number) < _DIGITS:
-                found[int(number)] = name
-        self.ids = dict(sorted(found.items()))
+            text = name.removeprefix("episode_")
+            if text == name or not (text.isascii() and text.isdigit()) or len(text) >= _DIGITS:
+                continue
+            number = int(text)
+            if number not in found or name == _name_of(number):
+                found[number] = name
+        return dict(sorted(found.items()))
 
     def open(self, episode_id: int, *, original: bool) -> StoredEpisode | None:
         """The episode's stored form, or None."""
-        name = self.ids.get(episode_id)
-        group = None if name is None or self._group is None else child_group(self._group, name)
-        return (
-            None
-            if group is None
-            else StoredEpisode(group, original=original, file=self._file, known=self._known)
-        )
+        if self._group is None or not 0 <= episode_id < 10**_DIGITS:
+            return None
+        # The name that a writer gives it needs no list of the others, of which there may be many.
+        group = child_group(self._group, _name_of(episode_id))
+        if group is None and episode_id in self.ids:
+            group = child_group(self._group, self.ids[episode_id])
+        if group is None:
+            return None
+        return StoredEpisode(group, original=original, file=self._file, known=self._known)
+
+
+def _name_of(episode_id: int) -> str:
+    """The name of an episode's group as it is written; readers take others with leading zeros as well."""
+    return episode_path(episode_id).rpartition("/")[2]

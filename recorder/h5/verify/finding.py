@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recorder.format.printable import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -21,9 +23,7 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.message}"
-        # names in a hostile file may drive the terminal, or be no text at all
-        return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return printable(f"{self.path}: {self.message}")
 
 
 @dataclass(slots=True)
