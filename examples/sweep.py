@@ -4,7 +4,8 @@
     mpirun -n 8 python examples/sweep.py           a share for each MPI rank
     sbatch --array=0-7 --wrap "python examples/sweep.py"    and for each task of a SLURM array
 
-Folders are made exclusively, so no two recordings collide, whoever makes them at the same instant.
+The tasks of an array share the settings, however many they are; their ids are evenly spaced, as 0-7, 1-8 or
+0-14:2. Folders are made exclusively, so no two recordings collide, whoever makes them at the same instant.
 """
 
 import os
@@ -42,12 +43,20 @@ def share() -> tuple[int, int]:
     """Which of how many processes this is, by what MPI or SLURM say of it; the only one without them."""
     told = os.environ
     if "SLURM_ARRAY_TASK_COUNT" in told:
-        first = int(told.get("SLURM_ARRAY_TASK_MIN", "0"))
-        return int(told["SLURM_ARRAY_TASK_ID"]) - first, int(told["SLURM_ARRAY_TASK_COUNT"])
+        return array_share(*(int(told[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN", "MAX", "COUNT")))
     for kind in ("OMPI_COMM_WORLD", "PMI"):
         if f"{kind}_SIZE" in told:
             return int(told[f"{kind}_RANK"]), int(told[f"{kind}_SIZE"])
     return 0, 1
+
+
+def array_share(task: int, first: int, last: int, count: int) -> tuple[int, int]:
+    """The place of a task among those of its array, whose other ids nobody tells."""
+    step = (last - first) // (count - 1) if count > 1 else 1
+    rank = (task - first) // step
+    if first + (count - 1) * step != last or first + rank * step != task:
+        sys.exit(f"task {task} of {count} from {first} to {last}: give evenly spaced ids, as --array=0-7")
+    return rank, count
 
 
 def sweep(output: str | Path = "experiments", processes: int = 4) -> list[Path]:
@@ -62,7 +71,8 @@ def sweep(output: str | Path = "experiments", processes: int = 4) -> list[Path]:
 
 if __name__ == "__main__":
     place = sys.argv[1] if len(sys.argv) > 1 else "experiments"
-    sweep(place)
+    folders = sweep(place)
     if share()[1] == 1:
-        for done in sorted(ExperimentCollection(place), key=lambda one: one["config.noise"]):
+        runs = ExperimentCollection(place)  # of whatever else was recorded there, too
+        for done in sorted((runs[folder.name] for folder in folders), key=lambda one: one["config.noise"]):
             print(done.name, done["config.noise"], done["config.seed"], done["status"])

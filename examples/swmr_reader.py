@@ -79,4 +79,6 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("which recording? python examples/swmr_reader.py RECORDING/experiment_data.h5")
     main(Path(sys.argv[1]))

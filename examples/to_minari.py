@@ -3,6 +3,8 @@
 Needs `python -m pip install "flightrec[minari]"`.
 """
 
+from itertools import count
+
 import gymnasium
 import minari
 
@@ -30,9 +32,11 @@ with DataExporter("for_minari") as exporter:
         exporter.log_static_episode_data("last", {"observation": observation})
         exporter.end_episode()
 
+known = minari.list_local_datasets()  # run once more, this makes the next version
+name = next(name for name in map("examples/cartpole-v{}".format, count()) if name not in known)
 with ExperimentLoader(exporter.output_dir) as experiment:
     experiment.to_minari(
-        "examples/cartpole-v0",
+        name,
         observations="behavior/observation",
         actions="behavior/action",
         final_observation="last/observation",
@@ -42,5 +46,5 @@ with ExperimentLoader(exporter.output_dir) as experiment:
         about={"author": "Jane Doe", "algorithm_name": "towards the side to which the pole falls"},
     )
 
-dataset = minari.load_dataset("examples/cartpole-v0")
+dataset = minari.load_dataset(name)
 print(f"{dataset.total_episodes} episodes, {dataset.total_steps} steps, {dataset.action_space}")

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         ExportWarning,
         NotRunningError,
         ReadError,
+        TimestepError,
     )
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "StreamAccount",
     "StreamData",
     "SubjectPairDataset",
+    "TimestepError",
     "TrainingStart",
     "UniqueSubjectBatchSampler",
     "Update",
@@ -153,6 +155,7 @@ _HOMES = {
     "NotRunningError": "recorder.errors",
     "ReadError": "recorder.errors",
     "Run": "loaders.collection",
+    "TimestepError": "recorder.errors",
     "Samples": "loaders.live",
     "Update": "loaders.live",
     "StreamAccount": "loaders.accounts",

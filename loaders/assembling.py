@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ Progress = Callable[[int, int], None]
 Pathlike = str | os.PathLike[str]
 _SUMS = (DROPPED, RECOVERED_STEPS)
 _ATTEMPTS = 5
+_NAMED = 10
 
 
 def pack(
@@ -102,7 +103,7 @@ def pack(
 
 
 def split(
-    path: Pathlike, episodes: Sequence[int], out: Pathlike, *, progress: Progress | None = None
+    path: Pathlike, episodes: Iterable[int], out: Pathlike, *, progress: Progress | None = None
 ) -> Path:
     """Write some episodes of a finished recording into one of their own, under their ids.
 
@@ -119,11 +120,8 @@ def split(
     target = _target(out)
     with ExperimentLoader(path) as loader, _draft(target, [loader.h5_path]) as draft:
         _require_finished(loader)
-        there = loader.list_episodes()
-        wanted = sorted(set(episodes))
-        missing = [number for number in wanted if number not in there]
-        if missing or not wanted:
-            raise InputError("episodes", "ids of episodes that are there", str(missing or "none"))
+        there = set(loader.list_episodes())
+        wanted = _of_those(there, episodes)
         _require_led(loader, {_path_of(loader, number) for number in wanted})
         with Assembly(draft) as made:
             made.begin(loader.h5_file)
@@ -135,6 +133,22 @@ def split(
         _check(draft, [(loader, {i: i for i in wanted})])
         settle(draft, target, replace=False)
     return target
+
+
+def _of_those(there: Set[int], episodes: Iterable[int]) -> list[int]:
+    """The ids in order; of a range with very many that are not there, a few are enough to refuse it."""
+    wanted, missing = set(), []
+    for number in episodes:
+        if number in there:
+            wanted.add(number)
+        else:
+            missing.append(number)
+            if len(missing) > _NAMED:
+                break
+    if missing or not wanted:
+        named = ", ".join(map(str, missing[:_NAMED])) + (", …" if len(missing) > _NAMED else "")
+        raise InputError("episodes", "ids of episodes that are there", named or "none")
+    return sorted(wanted)
 
 
 def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None = None) -> Path:

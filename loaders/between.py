@@ -12,17 +12,20 @@ from numpy.typing import NDArray
 from loaders.events import Event
 from loaders.original_streams import iter_original_events, original_weight_columns
 from loaders.stream import StreamOwner
+from recorder.format.bounds import BEYOND, half_open, whole_count
 from recorder.format.clock import Clock, Rows, row_span
 from recorder.format.layout import EVENTS, TIMESTEPS
 from recorder.h5.source import StoredEpisode, event_clock, iter_events, weight_clock, weight_columns
 
 
 def events_between(
-    stored: StoredEpisode, start: int | None, stop: int | None, last: int | None = None
+    stored: StoredEpisode, start: float | None, stop: float | None, last: int | None = None
 ) -> Iterator[Event]:
     """The events between two timesteps, or the ``last`` so many of them, in call order."""
+    last = None if last is None else whole_count(last, "last")
     if stored.original:
-        low, high = (-(2**63) if start is None else start), (2**63 if stop is None else stop)
+        first, end = half_open(start, stop)
+        low, high = (-BEYOND if first is None else first), (BEYOND if end is None else end)
         found = (event for event in iter_original_events(stored) if low <= event[0] < high)
         return found if last is None else iter(deque(found, maxlen=last))
     rows = event_clock(stored).rows(start, stop)
@@ -52,7 +55,9 @@ def _newest(stored: StoredEpisode, start: int, stop: int, most: int, most_bytes:
     return iter_events(stored, rows.stop - max(1, few), rows.stop)
 
 
-def weights_between(stored: StoredEpisode, start: int | None, stop: int | None) -> dict[str, NDArray[Any]]:
+def weights_between(
+    stored: StoredEpisode, start: float | None, stop: float | None
+) -> dict[str, NDArray[Any]]:
     """Columns of the weight changes between two timesteps, in call order; {} where none were logged."""
     if stored.original:
         columns = original_weight_columns(stored)

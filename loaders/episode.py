@@ -17,6 +17,7 @@ from loaders.select import Neurons
 from loaders.steady import steady
 from loaders.stream import StreamData, StreamGroup, read_group, stream_clock, stream_keys
 from recorder.errors import ReadError
+from recorder.format.bounds import first_after
 from recorder.format.clock import Clock, row_span
 from recorder.format.layout import (
     BEHAVIOR,
@@ -43,15 +44,16 @@ from recorder.h5.source import (
 if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
 
-Span = tuple[int | None, int | None]
+Span = tuple[float | None, float | None]
 
 
 class EpisodeData:
     """An episode, from :meth:`ExperimentLoader.get_episode`.
 
-    Time ranges are half-open, ``start <= timestep < stop``; None leaves a side open. Every array is a
-    fresh copy. While the episode runs, methods return what is committed to the file when they are
-    called; streams may then end at different timesteps. Every method raises
+    Time ranges are half-open, ``start <= timestep < stop``; None leaves a side open. Bounds are any real
+    numbers, so that ``seconds / dt`` is one, and others raise :class:`~recorder.errors.TimestepError`.
+    Every array is a fresh copy. While the episode runs, methods return what is committed to the file when
+    they are called; streams may then end at different timesteps. Every method raises
     :class:`~recorder.errors.DamagedError` where stored bytes do not say what they must, and
     :class:`~recorder.errors.ClosedError` once the loader is closed.
 
@@ -121,7 +123,7 @@ class EpisodeData:
         return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
     @steady
-    def row_counts(self, start: int | None = None, stop: int | None = None) -> dict[str, int]:
+    def row_counts(self, start: float | None = None, stop: float | None = None) -> dict[str, int]:
         """Rows between timesteps, by stream: ``{'neural_states/v': 10, 'spikes': 1000, …}``.
 
         Of ``rewards``, ``weight_changes`` and ``events`` as well; only timesteps are read. The original
@@ -165,7 +167,7 @@ class EpisodeData:
             **Row numbers** of ``timesteps``, as NumPy slices (not timesteps, unlike elsewhere). Of a key
             with timesteps of its own, the rows within the time that these rows span.
         timesteps : (start, stop) or None
-            A range of timesteps instead of rows.
+            A range of timesteps instead of rows; bounds as elsewhere.
         neurons : int, slice, sequence of int, bool array or None
             Picks along the first axis of a row; keys with one value a row are left as they are.
         keys : list of str or None
@@ -177,6 +179,8 @@ class EpisodeData:
             One of ``keys`` is not there.
         IndexError
             ``neurons`` does not fit.
+        TimestepError
+            ``timesteps`` is no pair of bounds.
         """
         return self._group(NEURAL, slice(start, stop), timesteps, neurons, keys)
 
@@ -201,7 +205,7 @@ class EpisodeData:
 
     @steady
     def get_spikes(
-        self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
+        self, start: float | None = None, stop: float | None = None, neurons: Neurons = None
     ) -> dict[str, NDArray[Any]]:
         """Spikes between timesteps: ``{'timesteps', 'neuron_ids'}`` int64 ``(spikes,)``, in call order.
 
@@ -219,7 +223,7 @@ class EpisodeData:
 
     @steady
     def get_spike_raster(
-        self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
+        self, start: float | None = None, stop: float | None = None, neurons: Neurons = None
     ) -> NDArray[Any]:
         """The raster ``(logged rows, neurons)`` between timesteps, in the logged dtype.
 
@@ -238,7 +242,7 @@ class EpisodeData:
 
     @steady
     def get_spike_matrix(
-        self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
+        self, start: float | None = None, stop: float | None = None, neurons: Neurons = None
     ) -> Any:
         """The raster as a ``scipy.sparse.csr_array`` ``(logged rows, neurons)``, without being dense."""
         source = self._spikes()
@@ -249,7 +253,7 @@ class EpisodeData:
         return spikes.spike_matrix(source, start, stop, neurons)
 
     @steady
-    def spike_timesteps(self, start: int | None = None, stop: int | None = None) -> NDArray[np.int64]:
+    def spike_timesteps(self, start: float | None = None, stop: float | None = None) -> NDArray[np.int64]:
         """Timesteps of the rows of the raster, silent ones included, int64 ``(rows,)``."""
         source = self._spikes()
         if source is None:
@@ -258,7 +262,7 @@ class EpisodeData:
         return clock.values(clock.rows(start, stop))
 
     @steady
-    def get_rewards(self, start: int | None = None, stop: int | None = None) -> dict[str, NDArray[Any]]:
+    def get_rewards(self, start: float | None = None, stop: float | None = None) -> dict[str, NDArray[Any]]:
         """``{'timesteps': int64, 'rewards': float64}`` ``(rows,)`` each, one entry per logged reward.
 
         {} when there are none. The original system's files lack rewards of 0 and may be float32.
@@ -289,7 +293,7 @@ class EpisodeData:
 
     @steady
     def get_weight_changes(
-        self, start: int | None = None, stop: int | None = None
+        self, start: float | None = None, stop: float | None = None
     ) -> dict[str, NDArray[Any]]:
         """Weight changes by timestep, those of one timestep in call order; ``(changes,)`` each.
 
@@ -301,7 +305,7 @@ class EpisodeData:
         return weights.by_time(weights_between(self._stored(), start, stop))
 
     @steady
-    def get_weight_matrix(self, timestep: int | None = None) -> Any:
+    def get_weight_matrix(self, timestep: float | None = None) -> Any:
         """The weights after all changes up to ``timestep`` (included; None: to the episode's end).
 
         The initial weights, then every change of the episodes before this one in the order of their
@@ -318,11 +322,14 @@ class EpisodeData:
         ------
         ReadError
             No initial weights, or a change that names no entry of them, or more than one.
+        TimestepError
+            ``timestep`` is no real number.
         """
+        after = None if timestep is None else first_after(timestep)
         changes = [self._loader.get_episode(i).get_weight_changes() for i in self._episodes_before()]
         own = self.get_weight_changes()
-        if own and timestep is not None:
-            last = int(np.searchsorted(own["timesteps"], timestep, side="right"))
+        if own and after is not None:
+            last = row_span(Clock.of([own["timesteps"]]).rows(None, after))[1]
             own = {name: column[:last] for name, column in own.items()}
         network = self._loader.get_network_structure()
         return weights.weights_after(
@@ -346,7 +353,7 @@ class EpisodeData:
         return found if event_type is None else found.get(event_type, {})
 
     def iter_events(
-        self, start: int | None = None, stop: int | None = None, *, last: int | None = None
+        self, start: float | None = None, stop: float | None = None, *, last: int | None = None
     ) -> Iterator[tuple[int, str, dict[Any, Any]]]:
         """(timestep, type, data) of each event in call order, exactly as logged.
 
@@ -355,10 +362,15 @@ class EpisodeData:
 
         Parameters
         ----------
-        start, stop : int or None
+        start, stop : number or None
             Timesteps; None leaves that side open.
         last : int, optional
             Only so many of these events, the last ones.
+
+        Raises
+        ------
+        TimestepError
+            A bound is no real number, or ``last`` no whole one from 0 on.
         """
         if self._recording.living:
             return iter(

@@ -14,7 +14,7 @@ from recorder.h5.source import SpikeRows, SpikeSlice
 
 
 def spike_list(
-    source: SpikeRows, start: int | None, stop: int | None, neurons: Neurons = None
+    source: SpikeRows, start: float | None, stop: float | None, neurons: Neurons = None
 ) -> dict[str, NDArray[Any]]:
     """``{'timesteps', 'neuron_ids'[, 'values']}``, one entry per spike in call order."""
     clock = source.clock()
@@ -46,7 +46,7 @@ def spike_events(source: SpikeRows) -> list[dict[str, Any]]:
 
 
 def spike_raster(
-    source: SpikeRows, start: int | None, stop: int | None, neurons: Neurons = None
+    source: SpikeRows, start: float | None, stop: float | None, neurons: Neurons = None
 ) -> NDArray[Any]:
     """The dense raster ``(logged rows, neurons)`` in the logged dtype."""
     rows = source.clock().rows(start, stop)
@@ -60,7 +60,7 @@ def spike_raster(
     return raster
 
 
-def spike_matrix(source: SpikeRows, start: int | None, stop: int | None, neurons: Neurons = None) -> Any:
+def spike_matrix(source: SpikeRows, start: float | None, stop: float | None, neurons: Neurons = None) -> Any:
     """The raster as ``scipy.sparse.csr_array``, without ever being dense."""
     import scipy.sparse
 

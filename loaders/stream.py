@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loaders.select import Neurons, row_selection
 from loaders.steady import Reader, steady
-from recorder.errors import ReadError
+from recorder.errors import ReadError, TimestepError
 from recorder.format.clock import Clock, Rows
 from recorder.format.layout import OWN_TIMESTEPS, TIMESTEPS
 from recorder.h5.source import RecordingFile, Select, StoredEpisode
@@ -69,14 +69,15 @@ class StreamData:
 
     @steady
     def read(
-        self, start: int | None = None, stop: int | None = None, neurons: Neurons = None
+        self, start: float | None = None, stop: float | None = None, neurons: Neurons = None
     ) -> NDArray[Any]:
         """Rows whose timestep is in ``start <= timestep < stop``, a fresh array ``(rows, ...)``.
 
         Parameters
         ----------
-        start, stop : int or None
-            Timesteps; None leaves that side open. The rows may be in any order of time.
+        start, stop : number or None
+            Timesteps, or real numbers between them; None leaves that side open. The rows may be in any
+            order of time.
         neurons : int, slice, sequence of int, bool array or None
             Picks along the first axis of a row, as NumPy does; an int drops that axis.
 
@@ -84,6 +85,8 @@ class StreamData:
         ------
         IndexError
             ``neurons`` does not fit.
+        TimestepError
+            A bound is no real number.
         DamagedError
             The stored bytes do not say what they must.
         """
@@ -160,7 +163,7 @@ def read_group(
     group: str,
     rows: slice,
     *,
-    timesteps: tuple[int | None, int | None] | None = None,
+    timesteps: tuple[float | None, float | None] | None = None,
     neurons: Neurons = None,
     keys: list[str] | None = None,
 ) -> dict[str, NDArray[Any]]:
@@ -201,8 +204,10 @@ def stream_clock(stored: StoredEpisode, path: str) -> Clock:
     return clock if len(clock) <= rows else Clock.of([clock.values(slice(0, rows))])
 
 
-def _pick(clock: Clock, count: int, rows: slice, timesteps: tuple[int | None, int | None] | None) -> Rows:
+def _pick(clock: Clock, count: int, rows: slice, timesteps: tuple[float | None, float | None] | None) -> Rows:
     if timesteps is not None:
+        if not isinstance(timesteps, tuple | list | np.ndarray) or len(timesteps) != 2:
+            raise TimestepError("timesteps", "a pair (start, stop)", repr(timesteps)[:80])
         return _within(clock.rows(*timesteps), count)
     low, high, _ = rows.indices(count)
     return slice(low, max(low, high))
@@ -215,8 +220,8 @@ def _within(rows: Rows, count: int) -> Rows:
 
 
 def _span(
-    chosen: NDArray[np.int64], rows: slice, timesteps: tuple[int | None, int | None] | None
-) -> tuple[int | None, int | None]:
+    chosen: NDArray[np.int64], rows: slice, timesteps: tuple[float | None, float | None] | None
+) -> tuple[float | None, float | None]:
     if timesteps is not None:
         return timesteps
     if rows.start is None and rows.stop is None:

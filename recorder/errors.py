@@ -11,6 +11,7 @@
     │   ├── StreamShapeError                another row shape than the stream's
     │   ├── InvalidNameError                a name HDF5 cannot hold, or one the layout keeps for itself
     │   ├── AmbiguousSpikesError            a spike list that could be dense or indices
+    │   ├── TimestepError (TypeError)       what bounds a range of timesteps to read is no real number
     │   └── RowTooLargeError                one row does not fit the ring
     ├── StateError (RuntimeError)           the call does not fit the state of the recording
     │   ├── NoEpisodeError                  log() before start_episode()
@@ -113,6 +114,10 @@ class InvalidNameError(InputError):
 
 class AmbiguousSpikesError(InputError):
     """A spike list that could be a dense vector or a list of neuron indices."""
+
+
+class TimestepError(InputError, TypeError):
+    """What bounds a range of timesteps to read is no real number; ``stream`` is the argument's name."""
 
 
 class RowTooLargeError(InputError):

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from recorder import process
+from recorder import process, randomness
 from recorder.errors import ReadError
 from recorder.format.layout import DATA_FILE, RING_SUFFIX, companion
 from recorder.h5.chunking import Chunking
@@ -78,10 +78,10 @@ class Opened(Recording):
         RecordingLockedError
             A living process writes it.
         RepairError, ReadError, DamagedError
-            It cannot be made whole, or is none of this exporter's.
+            It cannot be made whole, is none of this exporter's, or has no states for the generators given.
         OptionError
         InputError
-            A generator of another name or sort than was saved; nothing was changed.
+            No mapping of generators, or one of another name or sort than was saved; nothing was changed.
 
         Examples
         --------
@@ -89,6 +89,7 @@ class Opened(Recording):
         ...     weights = exporter.checkpoint.state["weights"]
         ...     exporter.start_episode()
         """
+        given = randomness.by_name(generators)
         file = Path(os.path.realpath(path))
         file = file / DATA_FILE if file.is_dir() else file
         if not file.is_file():
@@ -96,7 +97,7 @@ class Opened(Recording):
         lock = _locked_and_whole(file)
         try:
             former = Former.of(file, options)
-            checkpoint = former.checkpoint(generators)
+            checkpoint = former.checkpoint(given)
             made = cls.__new__(cls)
             made._open(former.options, lock, former)
         except BaseException:
@@ -105,7 +106,7 @@ class Opened(Recording):
         try:
             made.checkpoint = checkpoint
             made._apply(former.reopened(made.output_dir, checkpoint))
-            former.restore(generators)
+            former.restore(given)
         except BaseException:
             made._closed = True
             made._let_go()

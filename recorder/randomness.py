@@ -124,18 +124,31 @@ _FORMS = {
 }
 
 
-def take(generators: Mapping[str, Any]) -> States:
+def by_name(generators: Any) -> Mapping[str, Any]:
+    """The generators that were given, {} for None.
+
+    Raises
+    ------
+    InputError
+        No mapping.
+    """
+    if generators is None:
+        return {}
+    if not isinstance(generators, Mapping):
+        raise InputError(_WHERE, "a dict of random generators", type(generators).__name__)
+    return generators
+
+
+def take(generators: Mapping[str, Any] | None) -> States:
     """States of the global generators of Python, NumPy and (where imported) torch, and of those given.
 
     Raises
     ------
     InputError
-        A value that is no generator known here.
+        No mapping, or a value in it that is no generator known here.
     """
-    if not isinstance(generators, Mapping):
-        raise InputError(_WHERE, "a dict of random generators", type(generators).__name__)
     named = {}
-    for name, generator in generators.items():
+    for name, generator in by_name(generators).items():
         form = next((form for form, how in _FORMS.items() if how.fits(generator)), None)
         if form is None or not isinstance(name, str):
             what = f"{type(generator).__module__}.{type(generator).__qualname__}"

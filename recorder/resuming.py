@@ -99,23 +99,27 @@ class Former:
         found = {what for group, what in names.items() if group in self.file.groups}
         return found | ({"network_structure"} if self.file.has_network else set())
 
-    def checkpoint(self, generators: Mapping[str, Any] | None) -> Checkpoint | None:
+    def checkpoint(self, generators: Mapping[str, Any]) -> Checkpoint | None:
         """The newest checkpoint, whose generators :meth:`restore` puts into their states; None without any.
 
         Raises
         ------
         InputError
             A generator of another name or sort than was saved; none was changed.
+        ReadError
+            There are no states for the generators that were given.
         DamagedError
         """
         newest = self.file.newest_checkpoint
         if newest is None:
+            if generators:
+                raise ReadError(f"{self.path} has no checkpoint to put random generators back to")
             return None
         name, facts, state, states = newest
         made: dict[str, Any] = {}
         if states is not None:
-            randomness.check(states, generators or {})
-            made = randomness.new(states, without=generators or {})
+            randomness.check(states, generators)
+            made = randomness.new(states, without=generators)
         elif generators:
             raise ReadError(
                 f"{self.path}: {CHECKPOINTS}/{name} was saved without states of random generators"
@@ -125,14 +129,14 @@ class Former:
             str(facts.get("timestamp", "")),
             int(facts.get("episode_count", 0)),
             state,
-            made | dict(generators or {}),
+            made | dict(generators),
         )
 
-    def restore(self, generators: Mapping[str, Any] | None) -> None:
+    def restore(self, generators: Mapping[str, Any]) -> None:
         """Put the global random generators, and those given, into the newest checkpoint's states."""
         newest = self.file.newest_checkpoint
         if newest is not None and newest[3] is not None:
-            randomness.put(newest[3], generators or {})
+            randomness.put(newest[3], generators)
 
     def reopened(self, output_dir: Path, checkpoint: Checkpoint | None) -> Callable[[Any], None]:
         """The change after which the recording runs again, and says that it was resumed."""

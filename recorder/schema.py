@@ -6,6 +6,7 @@ have more than two dimensions, of which the original warned, is nothing wrong he
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -78,7 +79,7 @@ def validate_weight_change(timestep: Any, synapse_id: Any, old_weight: Any, new_
     for name, weight in (("old_weight", old_weight), ("new_weight", new_weight)):
         if not _is_numeric(weight):
             problems.append(f"{name} should be numeric, got {type(weight)}")
-        elif not np.isfinite(weight).all():
+        elif not _is_finite(weight):
             problems.append(f"{name} should be finite, got {weight}")
     return problems
 
@@ -86,6 +87,10 @@ def validate_weight_change(timestep: Any, synapse_id: Any, old_weight: Any, new_
 def validate_network_structure(neurons: Any, connections: Any) -> list[str]:
     """What looks wrong in a network's columns; empty when nothing does. Never raises."""
     problems = []
+    for what, columns in (("neurons", neurons), ("connections", connections)):
+        if not _has_columns(columns):
+            problems.append(f"{what} should be dict, got {type(columns)}")
+    neurons, connections = (one if _has_columns(one) else {} for one in (neurons, connections))
     if "neuron_ids" not in neurons:
         problems.append("neurons missing required field 'neuron_ids'")
     else:
@@ -120,10 +125,26 @@ def _is_numeric(value: Any) -> bool:
     return kind in "biufc" if isinstance(kind, str) else False
 
 
+def _is_finite(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(value).all())
+    except TypeError:  # numbers that NumPy has no place for
+        pass
+    try:
+        return math.isfinite(value)
+    except Exception:  # beyond all floats, or of a type of its own
+        return True
+
+
+def _has_columns(value: Any) -> bool:
+    """A dict, or what has named columns as one has, such as a table of pandas."""
+    return isinstance(value, Mapping) or (hasattr(value, "items") and hasattr(value, "__contains__"))
+
+
 def _length(column: Any) -> int | None:
     if isinstance(column, str):
         return None
     try:
         return len(column)
-    except TypeError:
+    except Exception:  # of whatever type it is
         return None

@@ -62,7 +62,7 @@ def align_timesteps(
     Parameters
     ----------
     streams : mapping of name to int array, shape (rows,)
-        Timesteps of each stream; of a repeated timestep the first row counts.
+        Timesteps of each stream, or whole numbers in another dtype; of a repeated one the first row counts.
 
     Returns
     -------
@@ -70,8 +70,13 @@ def align_timesteps(
         Ascending.
     rows : dict of name to int64 array, shape (common,)
         ``values[rows[name]]`` are that stream's values at ``timesteps``.
+
+    Raises
+    ------
+    InputError
+        Timesteps that are no whole numbers.
     """
-    arrays = {name: np.asarray(steps, np.int64) for name, steps in streams.items()}
+    arrays = {name: _whole(str(name), steps) for name, steps in streams.items()}
     common: NDArray[np.int64] | None = None
     for steps in arrays.values():
         common = np.unique(steps) if common is None else np.intersect1d(common, steps)
@@ -91,9 +96,9 @@ def interpolate_sampled_data(
 
     Parameters
     ----------
-    timesteps : int array, shape (rows,), ascending
+    timesteps : int or float array, shape (rows,), ascending
     values : array, shape (rows, ...)
-    target_timesteps : int array, shape (targets,)
+    target_timesteps : int or float array, shape (targets,)
     method : str
         ``nearest`` (the earlier one of two equally near), ``linear`` (constant beyond the ends,
         float64), or ``zero`` (the last sample at or before; the first one before that).
@@ -106,13 +111,13 @@ def interpolate_sampled_data(
     Raises
     ------
     InputError
-        An unknown method, no samples, lengths that differ, or timesteps that do not ascend.
+        An unknown method, no samples, lengths that differ, or timesteps that are no numbers or do not ascend.
     """
-    steps, wanted = np.asarray(timesteps), np.asarray(target_timesteps)
+    steps, wanted = _real("timesteps", timesteps), _real("target_timesteps", target_timesteps)
     data = np.asarray(values)
     if method not in INTERPOLATIONS:
         raise InputError("method", f"one of {INTERPOLATIONS}", repr(method))
-    if steps.ndim != 1 or not len(steps) or len(data) != len(steps):
+    if not len(steps) or not data.ndim or len(data) != len(steps):
         raise InputError("values", "one row per timestep, at least one", f"{data.shape} for {steps.shape}")
     if (steps[1:] <= steps[:-1]).any():
         raise InputError("timesteps", "ascending timesteps", "others")
@@ -142,11 +147,36 @@ def create_timestep_mapping(source_timesteps: ArrayLike, target_timesteps: Array
     Raises
     ------
     InputError
-        Source timesteps that do not ascend.
+        Source timesteps that do not ascend, or timesteps that are no whole numbers.
     """
-    source = np.asarray(source_timesteps, np.int64)
-    wanted = np.asarray(target_timesteps, np.int64)
+    source = _whole("source_timesteps", source_timesteps)
+    wanted = _whole("target_timesteps", target_timesteps)
     if (source[1:] < source[:-1]).any():
         raise InputError("source_timesteps", "ascending timesteps", "others")
     rows = np.searchsorted(source, wanted, side="right") - 1
     return {int(step): int(row) for step, row in zip(wanted, rows, strict=True) if row >= 0}
+
+
+def _whole(name: str, timesteps: ArrayLike) -> NDArray[np.int64]:
+    """As int64, which none of them may change in."""
+    array = _real(name, timesteps)
+    if array.dtype.kind == "f" and not ((array == np.floor(array)) & (np.abs(array) < 2.0**63)).all():
+        raise InputError(name, "whole timesteps", f"others, as {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _real(name: str, timesteps: ArrayLike) -> NDArray[Any]:
+    """Whole numbers as int64, whose differences have a sign; others as they are."""
+    try:
+        array = np.asarray(timesteps)
+    except (TypeError, ValueError) as error:  # ragged
+        raise InputError(name, "one row of timesteps", repr(timesteps)[:80]) from error
+    if array.ndim != 1 or (array.dtype.kind not in "iuf" and len(array)):
+        raise InputError(name, "one row of timesteps", f"{array.dtype} {array.shape}")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise InputError(name, "timesteps", "NaN or infinity")
+        return array
+    if array.dtype == np.uint64 and (array >= 2**63).any():
+        raise InputError(name, "timesteps below 2**63", str(array.max()))
+    return array.astype(np.int64)

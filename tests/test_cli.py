@@ -119,6 +119,22 @@ def test_one_bad_path_does_not_stop_the_others(command: str, recording: Path, tm
     assert "sound" in result.output
 
 
+@pytest.mark.parametrize("command", ["info", "verify", "repair", "watch --once"])
+def test_another_programs_hdf5_file_is_no_recording(command: str, recording: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.h5"
+    with h5py.File(foreign, "w") as file:
+        file["a"] = [1, 2]
+    result = run(*command.split(), foreign)
+    assert result.exit_code == 1
+    assert result.output.count("foreign.h5 is an HDF5 file but no recording") == 1
+    assert "sound" not in result.output
+    if command == "verify":  # a later format is not called damaged either
+        with h5py.File(recording / "experiment_data.h5", "r+") as file:
+            file.attrs["format_version"] = "2.0"
+        result = run(command, recording)
+        assert (result.exit_code, "update flightrec" in result.output) == (1, True)
+
+
 @pytest.mark.parametrize("command", ["info", "verify", "repair"])
 @pytest.mark.parametrize("kept", [0, 1000, -1000])
 def test_a_truncated_file_is_never_called_sound(command: str, kept: int, recording: Path) -> None:

@@ -79,6 +79,7 @@ LOADERS = {
     "Samples",
     "StreamAccount",
     "StreamData",
+    "TimestepError",
     "Update",
     "describe",
     "quick_load",

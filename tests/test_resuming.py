@@ -165,10 +165,18 @@ def test_what_cannot_be_resumed_is_left_alone(tmp_path: Path) -> None:
         (OptionError, {"ring_bytes": 3}),
         (InputError, {"generators": {"other": np.random.default_rng(0)}}),
         (InputError, {"generators": {"rng": random.Random()}}),
+        (InputError, {"generators": np.random.default_rng(0)}),
+        (InputError, {"generators": []}),
     ]
     for error, arguments in wrong:
         with pytest.raises(error):
             DataExporter.resume(exporter.output_dir, **arguments)
+    for point in (False, True):  # states that are asked for and are not there
+        with DataExporter("bare", tmp_path) as bare:
+            if point:
+                bare.save_checkpoint("a", {"x": 1})
+        with pytest.raises(ReadError, match="without states" if point else "has no checkpoint"):
+            DataExporter.resume(bare.output_dir, generators={"rng": np.random.default_rng(0)})
     with StandardDataExporter("plain", tmp_path) as plain:
         pass
     with pytest.raises(ReadError, match="written by standard"):

@@ -1,5 +1,8 @@
 """Helpers and the checks that only warn."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -109,3 +112,83 @@ def test_schema_version():
     version = schema.SchemaVersion("1.2.3")
     assert version.is_compatible(schema.SchemaVersion(schema.SCHEMA_VERSION))
     assert not version.is_compatible("2.0.0")
+
+
+def test_helpers_cut_no_timesteps() -> None:
+    mapping, align, at = utils.create_timestep_mapping, utils.align_timesteps, utils.interpolate_sampled_data
+    assert mapping([0.0, 2.0], np.array([1], np.uint8)) == {1: 0}
+    assert align({"a": [1.0, 2.0], "b": np.array([2], np.uint64)})[0].tolist() == [2]
+    assert align({"a": [], "b": [1]})[0].tolist() == []
+    assert mapping([], [1]) == {}
+    for wrong in (
+        [0.5, 1.5],
+        [float("nan"), 1],
+        [1e300],
+        ["1"],
+        [[1]],
+        [[1], 2],
+        1,
+        [True],
+        np.array([2**63], np.uint64),
+        [None],
+    ):
+        for call in (
+            lambda bad: mapping(bad, [1]),
+            lambda bad: mapping([1], bad),
+            lambda bad: align({"a": bad, "b": [1]}),
+        ):
+            with pytest.raises(InputError):
+                call(wrong)
+    steps = np.array([10, 20], np.uint8)
+    for kind in (np.uint8, np.uint64, np.float32, int):
+        assert at(steps, [1.0, 2.0], np.array([5, 14, 16], kind)).tolist() == [1, 1, 2]
+    assert at([0.5, 1.5], [1.0, 2.0], [1.2], "linear").tolist() == [1.7]
+    for wrong in ([float("nan")], ["1"], [None], 1):
+        with pytest.raises(InputError):
+            at([1.0], [1.0], wrong)
+        with pytest.raises(InputError):
+            at(wrong, [1.0], [1.0])
+
+
+def test_checks_that_only_warn_never_raise() -> None:
+    class Odd:
+        def __len__(self) -> int:
+            raise RuntimeError
+
+    strange = (
+        None,
+        5,
+        "text",
+        [1],
+        {1},
+        Odd(),
+        {},
+        {"neuron_ids": None},
+        {"source_ids": Odd(), "target_ids": 1},
+    )
+    for neurons in strange:
+        for connections in strange:
+            assert isinstance(schema.validate_network_structure(neurons, connections), list)
+    assert schema.validate_network_structure(None, None)[:2] == [
+        "neurons should be dict, got <class 'NoneType'>",
+        "connections should be dict, got <class 'NoneType'>",
+    ]
+    weights = (
+        Fraction(1, 2),
+        Decimal("NaN"),
+        Decimal("Infinity"),
+        10**400,
+        1j,
+        None,
+        "x",
+        Odd(),
+        [1.0],
+        np.ones(2),
+    )
+    for weight in weights:
+        for timestep in (0, None, "x", weight):
+            schema.validate_weight_change(timestep, timestep, weight, weight)
+            schema.validate_timestep_data(timestep, weight, weight, weight, weight)
+            schema.validate_timestep_data(timestep, behavior={"x": weight}, reward=weight)
+    assert schema.validate_weight_change(0, 0, Fraction(1, 2), 10**400) == []
+    assert schema.validate_weight_change(0, 0, Decimal("NaN"), 1) == ["old_weight should be finite, got NaN"]

@@ -66,8 +66,10 @@ def serve(
     OSError
         The port is taken.
     ValueError
-        An empty token, which would let everybody in, or an address of IPv6.
+        An empty token, which would let everybody in, an address of IPv6, or no number of a port.
     """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"{port} is no number of a port: these are 0 to 65535")
     if token == "":
         raise ValueError("the token is empty, so it would let everybody in")
     if ":" in address:

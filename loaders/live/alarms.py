@@ -1,94 +1,124 @@
 """What a user wants to be told before the night is over: plain callables on the stream of updates.
 
 An alarm is called with every update and its :class:`~loaders.live.experiment.LiveExperiment`, and once with
-None when the recording has ended; it returns what is wrong, or None. A function of one's own serves as well::
+None when the recording has ended; it returns what is wrong, one text or several, or None. What those here say
+depends on the rows that were logged and not on how they are cut into updates. A function of one's own serves
+as well::
 
     live.watch([no_spikes(1000), lambda update, live: "slow" if live.status().rate < 100 else None])
 """
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loaders.live.means import MeansInARow
 from loaders.live.update import Update
-from recorder.format.layout import RECOVERED
+from recorder.errors import OptionError
+from recorder.format.layout import RECOVERED, REWARDS
 from recorder.h5.summary import KILLED
 
 if TYPE_CHECKING:
     from loaders.live.experiment import LiveExperiment
 
-Alarm = Callable[["Update | None", "LiveExperiment"], "str | None"]
+Alarm = Callable[["Update | None", "LiveExperiment"], "str | Iterable[str] | None"]
 
 
 def no_spikes(steps: int = 1000) -> Alarm:
-    """Goes off when no neuron fired in so many logged rows in a row; again only after a spike."""
-    silent, told = 0, False
+    """Goes off when no neuron fired in so many logged rows in a row; again only after a spike.
 
-    def alarm(update: Update | None, _: LiveExperiment) -> str | None:
-        nonlocal silent, told
+    Raises
+    ------
+    OptionError
+        ``steps`` is no whole number from 1 on.
+    """
+    steps = _rows(steps)
+    silent = 0
+
+    def alarm(update: Update | None, _: LiveExperiment) -> list[str]:
+        nonlocal silent
         if update is None or not len(update.spike_timesteps):
-            return None
-        rows, fired = update.spike_timesteps, update.spikes["timesteps"]
-        if len(fired):
-            silent, told = int((rows > fired.max()).sum()), False
-        else:
-            silent += len(rows)
-        if silent < steps or told:
-            return None
-        told = True
-        return f"no spikes for {silent:,} steps, at timestep {int(rows[-1]):,} of episode {update.episode_id}"
+            return []
+        rows = update.spike_timesteps
+        fired = np.unique(update.spike_rows)
+        # Where each silence of this update begins, what it began with before, and where it ends.
+        begins, ends = np.concatenate([[-silent], fired + 1]), np.concatenate([fired, [len(rows)]])
+        told = silent >= steps
+        silent = int(ends[-1] - begins[-1])
+        late = begins + (steps - 1)
+        late = late[(late < ends) & ~((np.arange(len(late)) == 0) & told)]
+        return [
+            f"no spikes for {steps:,} steps, at timestep {int(step):,} of episode {update.episode_id}"
+            for step in rows[late]
+        ]
 
     return alarm
 
 
 def not_finite(*streams: str) -> Alarm:
-    """Goes off at the first NaN or infinity in these streams (default: in any); once a stream and episode."""
+    """Goes off at the first NaN or infinity in these streams; once a stream and episode.
+
+    By default in any, ``rewards`` included.
+    """
     told: set[tuple[int, str]] = set()
 
-    def alarm(update: Update | None, _: LiveExperiment) -> str | None:
+    def alarm(update: Update | None, _: LiveExperiment) -> list[str]:
+        if update is None:
+            return []
         found = []
-        for name, samples in ({} if update is None else update.streams).items():
+        rewards = {} if update.rewards is None else {REWARDS: update.rewards}
+        for name, samples in (update.streams | rewards).items():
             if (streams and name not in streams) or samples.values.dtype.kind not in "fc":
                 continue
-            assert update is not None
             bad = ~np.isfinite(samples.values).reshape(len(samples.values), -1).all(axis=1)
             if bad.any() and (update.episode_id, name) not in told:
                 told.add((update.episode_id, name))
-                step = int(samples.timesteps[bad][0])
-                found.append(f"{name} is not finite from timestep {step:,} of episode {update.episode_id} on")
-        return "; ".join(found) or None
+                found.append((int(samples.timesteps[bad][0]), name))
+        return [
+            f"{name} is not finite from timestep {step:,} of episode {update.episode_id} on"
+            for step, name in sorted(found, key=lambda one: one[0])
+        ]
 
     return alarm
 
 
 def reward_below(level: float, steps: int = 1000) -> Alarm:
-    """Goes off when the mean of so many rewards in a row falls below ``level``; again once it was above."""
-    recent, low = np.empty(0), False
+    """Goes off when the mean of so many rewards in a row falls below ``level``; again once it was above.
 
-    def alarm(update: Update | None, _: LiveExperiment) -> str | None:
-        nonlocal recent, low
+    Raises
+    ------
+    OptionError
+        ``level`` is NaN, or ``steps`` no whole number from 1 on.
+    """
+    steps = _rows(steps)
+    if math.isnan(level):
+        raise OptionError("level must be a number, got nan")
+    means, low = MeansInARow(steps), False
+
+    def alarm(update: Update | None, _: LiveExperiment) -> list[str]:
+        nonlocal low
         if update is None or update.rewards is None:
-            return None
-        values = np.concatenate([recent, update.rewards.values])
-        recent = values[len(values) - min(len(values), steps - 1) :]
-        if len(values) < steps:
-            return None
-        sums = np.cumsum(np.concatenate([[0.0], values]))
-        means = (sums[steps:] - sums[:-steps]) / steps
-        below = np.concatenate([[low], means < level])
-        falls = np.flatnonzero(below[1:] & ~below[:-1])
+            return []
+        found = means.after(update.rewards.values)
+        rows = update.rewards.timesteps[len(update.rewards.timesteps) - len(found) :]
+        below = np.concatenate([[low], found < level])
         low = bool(below[-1])
-        if not len(falls):
-            return None
-        return f"the mean of {steps:,} rewards is {means[falls[-1]]:.4g}, below {level:g}"
+        falls = np.flatnonzero(below[1:] & ~below[:-1])
+        return [
+            f"the mean of {steps:,} rewards is {found[fall]:.4g}, below {level:g}, "
+            f"at timestep {int(rows[fall]):,} of episode {update.episode_id}"
+            for fall in falls
+        ]
 
     return alarm
 
@@ -130,8 +160,8 @@ def sound(
     alarms = list(alarms)
     for update in chain(updates, [None]):
         for alarm in alarms:
-            text = alarm(update, live)
-            if text:
+            wrong = alarm(update, live) or ()
+            for text in [wrong] if isinstance(wrong, str) else wrong:
                 count += 1
                 tell(f"{time.strftime('%H:%M:%S')}  {live.h5_path.parent.name}: {text}")
                 if command:
@@ -143,3 +173,13 @@ def _run(command: str, text: str, path: Path) -> None:
     environment = {**os.environ, "FLIGHTREC_ALARM": text, "FLIGHTREC_RECORDING": str(path)}
     # In the background of a shell that ends at once: no child waits for its parent.
     subprocess.run(["sh", "-c", f"{{ {command}\n}} &"], env=environment, check=False, start_new_session=True)
+
+
+def _rows(steps: Any) -> int:
+    try:
+        found = 0 if isinstance(steps, bool) else operator.index(steps)
+    except TypeError:
+        found = 0
+    if found < 1:
+        raise OptionError(f"steps must be a whole number from 1 on, got {steps!r}")
+    return found

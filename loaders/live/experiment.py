@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import TracebackType
@@ -22,6 +21,7 @@ from loaders.live.status import LiveStatus, StatusTaker
 from loaders.live.update import Samples, Update
 from recorder.errors import NotRunningError
 from recorder.filesystem import warn_of_network_reading
+from recorder.format.bounds import first_at
 from recorder.h5.living import is_written
 
 _SHORTEST, _LONGEST = 0.001, 0.016
@@ -114,14 +114,14 @@ class LiveExperiment:
             return iter(())
         return _updates(Following(self.h5_path, history=history), timeout, idle)
 
-    def tail(self, name: str, steps: int = 1000, *, episode: int | None = None) -> Samples:
+    def tail(self, name: str, steps: float = 1000, *, episode: int | None = None) -> Samples:
         """The newest rows of a dense stream, of the running or else the last episode.
 
         Parameters
         ----------
         name : str
             ``neural_states/v``, ``behavior/x``, …
-        steps : int
+        steps : number
             Rows of the last so many timesteps.
         episode : int, optional
             Another episode.
@@ -135,6 +135,8 @@ class LiveExperiment:
         ------
         KeyError
             No stream of that name; the message lists those there are.
+        TimestepError
+            ``steps`` is no real number.
         NotRunningError
             No episode has begun.
         """
@@ -142,29 +144,28 @@ class LiveExperiment:
         def read() -> Samples:
             stream = self._episode(episode).stream(name)
             timesteps = stream.timesteps
-            kept = timesteps[_newest(timesteps, steps)]
+            kept = timesteps[timesteps >= _begin(timesteps, steps)]
             return Samples(kept, stream.read(int(kept.min()) if len(kept) else None))
 
         return self._steady(read)
 
-    def spikes(self, last: int = 1000, *, episode: int | None = None) -> dict[str, NDArray[Any]]:
+    def spikes(self, last: float = 1000, *, episode: int | None = None) -> dict[str, NDArray[Any]]:
         """Spikes of the last so many timesteps, as :meth:`EpisodeData.get_spikes` returns them."""
 
         def read() -> dict[str, NDArray[Any]]:
             data = self._episode(episode)
-            timesteps = data.spike_timesteps()
-            return data.get_spikes(int(timesteps.max()) - last + 1 if len(timesteps) else None)
+            return data.get_spikes(_begin(data.spike_timesteps(), last))
 
         return self._steady(read)
 
-    def rewards(self, last: int = 1000, *, episode: int | None = None) -> Samples:
+    def rewards(self, last: float = 1000, *, episode: int | None = None) -> Samples:
         """Rewards of the last so many timesteps; empty without any."""
 
         def read() -> Samples:
             found = self._episode(episode).get_rewards()
             if not found:
                 return Samples(np.empty(0, np.int64), np.empty(0))
-            kept = _newest(found["timesteps"], last)
+            kept = found["timesteps"] >= _begin(found["timesteps"], last)
             return Samples(found["timesteps"][kept], found["rewards"][kept])
 
         return self._steady(read)
@@ -173,7 +174,7 @@ class LiveExperiment:
         self, last: int = 1000, *, episode: int | None = None
     ) -> list[tuple[int, str, dict[Any, Any]]]:
         """(timestep, type, data) of the last so many events, in call order."""
-        return self._steady(lambda: list(deque(self._episode(episode).iter_events(), maxlen=last)))
+        return self._steady(lambda: list(self._episode(episode).iter_events(last=last)))
 
     def watch(
         self,
@@ -251,9 +252,9 @@ class LiveExperiment:
         return self.experiment.at_once(lambda _: read())
 
 
-def _newest(timesteps: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
-    """Which rows are of the last so many timesteps."""
-    return timesteps > (int(timesteps.max()) - steps if len(timesteps) else 0)
+def _begin(timesteps: NDArray[np.int64], steps: float) -> int:
+    """Where the last so many timesteps begin."""
+    return (int(timesteps.max()) + 1 if len(timesteps) else 0) - first_at(steps, "steps")
 
 
 def _updates(following: Following, timeout: float | None, idle: float | None) -> Iterator[Update | None]:

@@ -15,6 +15,7 @@ from recorder.h5.living import (
     EpisodeIndex,
     attributes,
     is_local,
+    is_original,
     is_written,
     needs_repair,
     open_untrusted,
@@ -99,7 +100,7 @@ class StatusTaker:
         Raises
         ------
         ReadError
-            The file cannot be read.
+            The file cannot be read, or is no recording.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -127,6 +128,7 @@ class StatusTaker:
                 opened = open_untrusted(path) if ring is None else present(path, state, pieces)
             file = stack.enter_context(contextlib.closing(opened))
             facts = attributes(file)
+            is_original(file, path)
             episodes, steps, running = self._counted(file)
         if alive and stamp_of(path) != stamp:
             raise ReadError("its structure changed")

@@ -60,6 +60,8 @@ class Update:
         {} without any row.
     spike_timesteps : ndarray of int64 (rows,)
         Of all rows of the raster, silent ones included.
+    spike_rows : ndarray of int64 (spikes,)
+        The row of each spike: its place in ``spike_timesteps``.
     n_neurons : int or None
         Width of the raster.
     weight_changes : dict of str to ndarray (changes,)
@@ -74,6 +76,7 @@ class Update:
     rewards: Samples | None = None
     spikes: dict[str, NDArray[Any]] = field(default_factory=dict)
     spike_timesteps: NDArray[np.int64] = field(default_factory=_none)
+    spike_rows: NDArray[np.int64] = field(default_factory=_none)
     n_neurons: int | None = None
     weight_changes: dict[str, NDArray[Any]] = field(default_factory=dict)
     events: list[tuple[int, str, dict[Any, Any]]] = field(default_factory=list)
@@ -113,6 +116,7 @@ def logged(
     rewards = [one.rewards for one in news if one.rewards is not None]
     columns = [one.weights for one in news if one.weights]
     rows = np.concatenate([_none(), *(one.spike_timesteps for one in news)])
+    before = np.cumsum([0, *(len(one.spike_timesteps) for one in news)])
     return Update(
         episode_id,
         begins,
@@ -121,6 +125,9 @@ def logged(
         Samples(*_joined(rewards)) if rewards else None,
         _spikes(news) if len(rows) else {},
         rows,
+        np.concatenate(
+            [_none(), *(one.spike_rows + low for one, low in zip(news, before[:-1], strict=True))]
+        ),
         next((one.n_neurons for one in news if one.n_neurons is not None), None),
         {name: np.concatenate([one[name] for one in columns]) for name in (columns[0] if columns else ())},
         [event for one in news for event in one.events],
@@ -185,11 +192,13 @@ def _read(
             source = stored_spikes(episode)
             assert source is not None
             fired, steps = source.read(first, last), source.clock().values(slice(first, last))
-            spikes: dict[str, NDArray[Any]] = {"timesteps": steps[fired.rows - first]}
+            spike_rows = fired.rows - first
+            spikes: dict[str, NDArray[Any]] = {"timesteps": steps[spike_rows]}
             spikes["neuron_ids"] = fired.neurons
             if fired.values is not None:
                 spikes["values"] = fired.values
-            found |= {"spikes": spikes, "spike_timesteps": steps, "n_neurons": source.n_neurons}
+            found |= {"spikes": spikes, "spike_timesteps": steps, "spike_rows": spike_rows}
+            found["n_neurons"] = source.n_neurons
         elif name == REWARDS:
             rewards = stored_rewards(episode)
             assert rewards is not None

@@ -39,8 +39,8 @@ def settings_of(
         raise OptionError(f"compression must be None or a filter's name, got {compression!r}")
     Encoder(compression)
     return Settings(
-        window_size=_count("window_size", window_size),
-        stride=_count("stride", stride),
+        window_size=count_of("window_size", window_size),
+        stride=count_of("stride", stride),
         normalisation=normalisation,
         epsilon=_number("epsilon", epsilon, least=0.0),
         dtype=name,
@@ -56,13 +56,14 @@ def _dtype(given: Any) -> str:
         return str(given)
 
 
-def _count(name: str, given: Any) -> int:
+def count_of(name: str, given: Any, of: str = "samples") -> int:
+    """``given`` as a whole number of at least 1; OptionError else."""
     try:
         found = operator.index(given)
     except TypeError:
         found = 0
     if found < 1 or isinstance(given, bool):
-        raise OptionError(f"{name} must be a whole number of samples, at least 1, got {given!r}")
+        raise OptionError(f"{name} must be a whole number of {of}, at least 1, got {given!r}")
     return found
 
 

@@ -11,7 +11,9 @@ from recorder.command.text import say
 
 @click.command("dashboard")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--port", default=5006, show_default=True, help="0 takes any that is free.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=5006, show_default=True, help="0 takes any that is free."
+)
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--token", metavar="TEXT", help="What browsers have to know; made up for other addresses.")
 @click.option("--open/--no-open", "show", default=False, help="Open a browser.")

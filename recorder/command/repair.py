@@ -30,13 +30,13 @@ def command(paths: tuple[Path, ...]) -> None:
     \b
     Exit codes:
       0  all recordings are sound now
-      1  at least one could not be repaired, or is still being written
+      1  at least one could not be repaired, is still being written, or is no recording
     """
     from recorder.command.progress import Progress
     from recorder.h5.repair import needs_repair, repair
     from recorder.h5.store.session import make_whole
     from recorder.h5.store.which import is_store_file
-    from recorder.h5.summary import check_opens
+    from recorder.h5.summary import check_sound
 
     failed = 0
     for path in paths:
@@ -52,11 +52,13 @@ def command(paths: tuple[Path, ...]) -> None:
                 say(f"{file}: a store of network states, which is whole now")
                 continue
             if not needs_repair(file):
-                check_opens(file)
+                check_sound(file)
                 say(f"{file.parent}: sound, nothing to repair")
                 continue
             with Progress(f"repair {file.parent.name}", unit="record") as progress:
                 report = repair(file, progress=progress)
+            if report.status == "clean":
+                check_sound(file)
         except (FlightrecError, OSError) as error:
             failed += 1
             say(f"{file.parent}: {' '.join(str(error).split())}", err=True)

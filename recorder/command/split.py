@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -31,12 +33,15 @@ def command(path: Path, output: Path, episodes: str) -> None:
     say(f"{made}: episodes {episodes}")
 
 
-def _ids(text: str) -> list[int]:
-    found: list[int] = []
+def _ids(text: str) -> Iterator[int]:
+    """Not a list: a range may be meant to reach to whatever end there is."""
+    ranges = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
         try:
-            found += range(int(first), int(last or first) + 1)
+            ranges.append(range(int(first), int(last or first) + 1))
         except ValueError:
             raise click.BadParameter(f"{part!r} is no id or range", param_hint="--episodes") from None
-    return found
+        if not ranges[-1]:
+            raise click.BadParameter(f"{part!r} ends before it begins", param_hint="--episodes")
+    return chain.from_iterable(ranges)

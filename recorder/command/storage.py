@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recorder.command.text import age, say, size, table
+from recorder.format.storage import EARLIEST
 
 if TYPE_CHECKING:
     from recorder.storage import HDF5Storage
@@ -98,11 +99,25 @@ def rotate(path: Path) -> None:
 @click.option(
     "--kind", "kinds", type=(str, float), multiple=True, metavar="KIND DAYS", help="Other days for a kind."
 )
-@click.option("--now", type=float, hidden=True)
+@click.option(
+    "--now",
+    type=float,
+    metavar="SECONDS",
+    help="The time there, if timestamps are a run's own; else the clock's.",
+)
 def cleanup(
     path: Path, days: float, keep: tuple[str, ...], kinds: tuple[tuple[str, float], ...], now: float | None
 ) -> None:
-    """Remove old objects of every kind, in rotated files too; `compact` returns their room."""
+    """Remove old objects of every kind, in rotated files too; `compact` returns their room.
+
+    Timestamps that are Unix seconds have an age by the clock. Of those that are a run's own time, as
+    simulated seconds, --now has to say what time it is; without, nothing is removed.
+
+    \b
+    Examples:
+      flightrec storage cleanup run.h5 --days 30 --keep checkpoint
+      flightrec storage cleanup run.h5 --days 0.01 --now 3600    # an hour simulated: all before 2736 s
+    """
     chosen: dict[str, float | None] = dict(kinds)
     chosen |= dict.fromkeys(keep)
     with _open(path) as storage:
@@ -148,7 +163,7 @@ def _progress(label: str, unit: str) -> Any:
 def _when(timestamp: float) -> str:
     """A timestamp as local time where it can be one of our days, else as the number that it is."""
     now = time.time()
-    if 1e8 < timestamp < now + 86_400 * 366:
+    if EARLIEST < timestamp < now + 86_400 * 366:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
         return f"{stamp} ({age(now - timestamp)} ago)" if timestamp <= now else stamp
     return f"{timestamp:g} s"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recorder.format.bounds import BEYOND, half_open
 
 Rows = slice | NDArray[np.intp]
 """Some rows of a stream: a slice where they are neighbours, else their numbers in order."""
@@ -101,17 +102,20 @@ class Clock:
         ends = self.values(np.array([0, self.count - 1], np.intp)) if self.ascending else self.values()
         return int(ends.min()), int(ends.max()) + 1
 
-    def rows(self, start: int | None = None, stop: int | None = None) -> Rows:
-        """Rows whose timestep is in ``start <= timestep < stop``; None leaves a side open."""
+    def rows(self, start: float | None = None, stop: float | None = None) -> Rows:
+        """Rows whose timestep is in ``start <= timestep < stop``; None leaves a side open.
+
+        Raises
+        ------
+        TimestepError
+            A bound is no real number.
+        """
+        start, stop = half_open(start, stop)
         if start is None and stop is None:
             return slice(0, self.count)
-        if self.uneven is None:
+        if self.uneven is None or self.ascending:
             low = 0 if start is None else self._row_from(start)
             high = self.count if stop is None else self._row_from(stop)
-            return slice(low, max(low, high))
-        if self.ascending:
-            low = 0 if start is None else int(np.searchsorted(self.uneven, _clip(start)))
-            high = self.count if stop is None else int(np.searchsorted(self.uneven, _clip(stop)))
             return slice(low, max(low, high))
         inside = np.ones(self.count, np.bool_)
         if start is not None:
@@ -121,7 +125,9 @@ class Clock:
         return np.flatnonzero(inside)
 
     def _row_from(self, timestep: int) -> int:
-        return min(max(-((self.first - int(timestep)) // self.step), 0), self.count)
+        if self.uneven is None:
+            return min(max(-((self.first - timestep) // self.step), 0), self.count)
+        return self.count if timestep == BEYOND else int(np.searchsorted(self.uneven, timestep))
 
 
 def _nothing(start: int, stop: int) -> NDArray[np.int64]:
@@ -163,10 +169,11 @@ class StoredClock(Clock):
             return 0, 0
         return int(self.read(0, 1)[0]), int(self.read(self.count - 1, self.count)[0]) + 1
 
-    def rows(self, start: int | None = None, stop: int | None = None) -> slice:
+    def rows(self, start: float | None = None, stop: float | None = None) -> slice:
         """As :meth:`Clock.rows`; reads some chunks, more by one for twice as many rows."""
-        low = 0 if start is None else self._row_from(_clip(start))
-        high = self.count if stop is None else self._row_from(_clip(stop))
+        start, stop = half_open(start, stop)
+        low = 0 if start is None else self._row_from(start)
+        high = self.count if stop is None else self._row_from(stop)
         return slice(low, max(low, high))
 
     def _row_from(self, timestep: int) -> int:
@@ -190,7 +197,3 @@ def row_span(rows: Rows) -> tuple[int, int]:
     if isinstance(rows, slice):
         return int(rows.start), int(rows.stop)
     return (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)
-
-
-def _clip(timestep: Any) -> int:
-    return min(max(int(timestep), -(2**63)), 2**63 - 1)

@@ -20,6 +20,8 @@ ROTATED = "rotated"
 INDEX = "index"
 ROWS, NAMES, BLOCKS = "rows", "names", "blocks"
 TIMESTAMP = "timestamp"
+EARLIEST = 1e8
+"""Seconds since 1970 that a clock can show, from March 1973 on; what is below is a run's own time."""
 METADATA_DOCUMENT = "metadata"
 META, PARAM = "meta_", "param_"
 """Beginnings of attributes that repeat plain entries of a document, for the eye and for older programs."""

@@ -20,6 +20,7 @@ from recorder.h5.present import (
 )
 from recorder.h5.reading.episode import EpisodeIndex
 from recorder.h5.reading.guard import attributes
+from recorder.h5.reading.kind import is_original
 from recorder.h5.reading.stamp import quiet_stamp, stamp_of
 from recorder.h5.repair import needs_repair, open_unwritten
 from recorder.h5.untrusted import open_untrusted
@@ -38,6 +39,7 @@ __all__ = [
     "Standing",
     "attributes",
     "is_local",
+    "is_original",
     "is_written",
     "needs_repair",
     "news_of",

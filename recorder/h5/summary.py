@@ -24,6 +24,7 @@ from recorder.format.layout import (
 )
 from recorder.h5.lock import is_held
 from recorder.h5.reading.guard import attributes, child_dataset, child_group, names
+from recorder.h5.reading.kind import refused
 from recorder.h5.reading.rows import read_rows
 from recorder.h5.untrusted import open_untrusted
 
@@ -74,20 +75,24 @@ def summarize(path: Path) -> Summary:
     return Summary(name or path.parent.name, status, episodes, steps)
 
 
-def check_opens(path: Path) -> None:
-    """Make sure that HDF5 opens a file beside which nothing is left to repair it from.
+def check_sound(path: Path) -> None:
+    """Make sure that a file beside which nothing is left to repair it from is a recording that HDF5 opens.
 
     Raises
     ------
+    ReadError
+        It is no recording, or of a format version that is not known here.
     DamagedError
-        It does not.
+        HDF5 does not open it.
     """
     try:
-        patiently(path, lambda _: None)
+        none = patiently(path, lambda file: refused(file, path))
     except MISREADINGS as error:
         raise DamagedError(
             f"damaged, and nothing lies beside it to repair it from: {' '.join(str(error).split())}"
         ) from error
+    if none is not None:
+        raise none
 
 
 def patiently(path: Path, read: Callable[[h5py.File], T]) -> T:

@@ -11,7 +11,7 @@ from recorder.format.layout import NEURAL
 from recorder.integrations.brian2_operation import RecordedGroup, require_runtime
 from recorder.integrations.brian2_variables import events_of, maker_of, reader_of
 from recorder.integrations.extra import missing
-from recorder.integrations.target import Target
+from recorder.integrations.target import Target, require_target
 
 try:
     import brian2
@@ -74,8 +74,9 @@ def record_group(
     Raises
     ------
     OptionError
-        No group, a variable or event that it has not, spikes before the slot that makes them or at another
-        step, a device that runs without Python (``cpp_standalone``).
+        A target that nothing can be logged into, no group, a variable or event that it has not,
+        spikes before the slot that makes them or at another step, a device that runs without Python
+        (``cpp_standalone``).
     InvalidNameError
         A name that HDF5 cannot hold or that the layout keeps for itself.
 
@@ -89,6 +90,7 @@ def record_group(
         ``dt`` or the neurons of the spikes are others than when the episode began, or the network's time
         has gone back, by ``restore()`` for instance: an episode has one time.
     """
+    require_target(target, "record_group")
     require_runtime()
     if not isinstance(group, brian2.Group):
         raise OptionError(f"expected a group of Brian2, got {type(group).__name__}")

@@ -9,7 +9,7 @@ from recorder.errors import NoEpisodeError
 from recorder.integrations.course import Course, Success, each, noted, told
 from recorder.integrations.extra import missing
 from recorder.integrations.spaces import Leaves
-from recorder.integrations.target import Target, joined
+from recorder.integrations.target import Target, joined, require_target
 
 try:
     import gymnasium
@@ -45,7 +45,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     Raises
     ------
     OptionError
-        Observations or actions that are no arrays of one shape.
+        Observations or actions that are no arrays of one shape, or a target that nothing can be logged into.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         also: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
         success: Success = told,
     ) -> None:
+        require_target(target, "RecordEpisodes", "start_episode", "end_episode", "save_metadata")
         super().__init__(env)
         self._target, self._also, self._success = target, also, success
         self._observations = Leaves("observation", env.observation_space)

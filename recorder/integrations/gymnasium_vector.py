@@ -19,6 +19,7 @@ from recorder.integrations.extra import missing
 from recorder.integrations.gymnasium import described
 from recorder.integrations.gymnasium_batch import column, info_of, mode_of, seed_of
 from recorder.integrations.spaces import Leaves, row
+from recorder.options import RecordingOptions
 from recorder.utils import create_output_dir
 
 try:
@@ -62,8 +63,8 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
     Raises
     ------
     OptionError
-        Observations or actions that are no arrays of one shape, an option that cannot be what it is, or
-        environments that do not say how they reset: rows of the wrong steps would be left out.
+        Observations or actions that are no arrays of one shape, a name or option that cannot be what it is,
+        or environments that do not say how they reset: rows of the wrong steps would be left out.
     OSError
         The folder cannot be written, or more files than this process may open: about three a recording.
     """
@@ -78,6 +79,7 @@ class RecordVectorEpisodes(VectorWrapper[Any, Any, Any, Any, Any]):
         autoreset_mode: AutoresetMode | str | None = None,
         **options: Any,
     ) -> None:
+        RecordingOptions(experiment_name=experiment_name, output_base_dir=output_base_dir, **options)
         super().__init__(envs)
         self.exporters: list[DataExporter] = []
         self._opened = contextlib.ExitStack()

@@ -13,7 +13,7 @@ from recorder.admission import admit_name
 from recorder.errors import InputError, OptionError
 from recorder.integrations.hooks import Hook
 from recorder.integrations.layers import together, values_of
-from recorder.integrations.target import Counter, Target
+from recorder.integrations.target import Counter, Target, require_target
 
 
 class RecordModules:
@@ -47,12 +47,14 @@ class RecordModules:
     InvalidNameError
         A name that HDF5 cannot hold.
     OptionError
-        No modules, something that has no forward hooks, or a name in ``spikes`` that is none of theirs.
+        A target that nothing can be logged into, no modules, something that has no forward hooks,
+        or a name in ``spikes`` that is none of theirs.
     """
 
     def __init__(
         self, target: Target, modules: Mapping[str, Any], *, spikes: Iterable[str] | None = None
     ) -> None:
+        require_target(target, "RecordModules")
         named = dict(modules.items()) if hasattr(modules, "items") else {}
         if not named or not all(hasattr(m, "register_forward_hook") for m in named.values()):
             raise OptionError(f"modules must be named torch modules, got {modules!r}"[:300])

@@ -15,7 +15,7 @@ import numpy as np
 from recorder.admission import admit_key, as_index
 from recorder.errors import OptionError, StateError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
-from recorder.integrations.target import Target, claim, require_free
+from recorder.integrations.target import Target, claim, require_free, require_target
 
 _Streams = list[tuple[str, str, Any]]
 """``log()``'s arguments, their keys, and the probes that they take."""
@@ -63,7 +63,8 @@ def run_recorded(
     Raises
     ------
     OptionError
-        Something that is no probe of this simulator, has too many dimensions, or numbers that are none; a
+        A target that nothing can be logged into, something that is no probe of this simulator,
+        has too many dimensions, or numbers that are none; a
         simulator that can only clear all its probes, where others would lose samples: pass ``keep=True``.
     InvalidNameError
         A stream's name that HDF5 cannot hold or that the layout keeps for itself.
@@ -76,6 +77,7 @@ def run_recorded(
     InputError, WriteError
         As of ``log()``; the simulator has gone as far as the chunk's end.
     """
+    require_target(target, "run_recorded")
     for name, value in (("steps", steps), ("chunk", chunk)):
         count = as_index(value)
         if count is None or count < 1:

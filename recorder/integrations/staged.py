@@ -15,7 +15,7 @@ from recorder.admission import as_index
 from recorder.errors import ConcurrentLogError, OptionError, RingFullError, StateError, WriteError
 from recorder.exporter import DataExporter
 from recorder.integrations.hostcopies import Slot, is_there, on_device
-from recorder.integrations.target import Target
+from recorder.integrations.target import Target, require_target
 from recorder.recording import Recording
 
 _FOR_NOW = (RingFullError, WriteError, ConcurrentLogError)
@@ -56,6 +56,7 @@ class Staged:
     """
 
     def __init__(self, target: Target, steps: int = 16) -> None:
+        require_target(target, "Staged")
         count = as_index(steps)
         if count is None or count < 1:
             raise OptionError(f"steps must be an int of at least 1, got {steps!r}")

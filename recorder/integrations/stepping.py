@@ -9,7 +9,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, ParamSpec, TypeVar
 
 from recorder.errors import FlightrecError, InputError, OptionError
-from recorder.integrations.target import Counter, Target
+from recorder.integrations.target import Counter, Target, require_target
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -40,7 +40,8 @@ def record_steps(
     Raises
     ------
     OptionError
-        From the decorator: a coroutine or a generator, which compute nothing by the time they return.
+        A target that nothing can be logged into. From the decorator:
+        a coroutine or a generator, which compute nothing by the time they return.
     InputError
         From the decorated function: no mapping, what ``log()`` refuses, or streams that another integration
         counts in the same episode. The step has been taken, and its row was not stored; the next call has
@@ -48,6 +49,8 @@ def record_steps(
     NoEpisodeError, ClosedError, WriteError
         From the decorated function, as of ``log()``.
     """
+
+    require_target(target, "record_steps")
 
     def decorate(function: Callable[Given, Result]) -> Callable[Given, Result]:
         for lazy in _LAZY:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from recorder.errors import InputError
+from recorder.errors import InputError, OptionError
 from recorder.format.layout import BEHAVIOR, NEURAL, REWARDS, SPIKES
 
 _GROUPS = {"neural_state": NEURAL, "behavior": BEHAVIOR}
@@ -39,6 +39,22 @@ class Target(Protocol):
 
     def save_metadata(self, metadata: Mapping[str, Any]) -> None:
         """See :meth:`recorder.DataExporter.save_metadata`."""
+
+
+def require_target(target: Any, who: str, *needs: str) -> None:
+    """Refuse what nothing can be logged into, or lacks something that is needed, before anything is done.
+
+    Raises
+    ------
+    OptionError
+    """
+    if isinstance(target, type) or not all(
+        hasattr(target, name) for name in ("log", "current_episode", *needs)
+    ):
+        raise OptionError(
+            f"{who} records into a DataExporter, or what stands before one (Triggered, Staged), "
+            f"not into {repr(target)[:80]}"
+        )
 
 
 def streams_of(row: Mapping[str, Any]) -> Iterator[str]:

@@ -33,9 +33,7 @@ class Checkpoints(Core):
         """
         return self._store(
             "a checkpoint",
-            lambda: checkpoints.plan_checkpoint(
-                timestamp, state, randomness.take(generators or {}), metadata
-            ),
+            lambda: checkpoints.plan_checkpoint(timestamp, state, randomness.take(generators), metadata),
         )
 
     def retrieve_checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
@@ -61,13 +59,14 @@ class Checkpoints(Core):
         Raises
         ------
         StorageInputError
-            A generator of another name or sort than was stored; none was changed.
+            No mapping, or a generator of another name or sort than was stored; none was changed.
         """
         found = self._find("Checkpoint", checkpoint_id, checkpoints.find_checkpoint)
         if found is None:
             return None
         timestamp, state, states, metadata = found
         with self._speaking(f"restore checkpoint {checkpoint_id!r}"):
+            given = randomness.by_name(generators)
             made = randomness.new(states)
-            randomness.put(states, generators or {})
-            return Checkpoint(timestamp, state, made | dict(generators or {}), metadata)
+            randomness.put(states, given)
+            return Checkpoint(timestamp, state, made | dict(given), metadata)

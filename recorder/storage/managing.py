@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recorder.errors import HDF5StorageError, InputError, StorageInputError
-from recorder.format.storage import KINDS, MAIN_GROUPS
+from recorder.format.storage import EARLIEST, KINDS, MAIN_GROUPS
 from recorder.h5.store import family, objects, skeleton
 from recorder.h5.store.check import check_store
 from recorder.h5.store.compact import compact
@@ -23,19 +24,20 @@ from recorder.h5.store.handle import Handle
 from recorder.h5.store.rotate import rotate
 from recorder.h5.store.session import Session
 from recorder.h5.verify.finding import Finding, Tally
-from recorder.storage.core import Core
 from recorder.storage.objects import CompactReport
+from recorder.storage.retrieving import Retrieving
 
 logger = logging.getLogger("recorder")
 
 DAY = 86_400.0
 _ATTEMPTS = 100
 """To copy files of which one may be rotated meanwhile."""
+_NEVER = 1e300
 Progress = Callable[[int, int], None]
 Retention = Mapping[str, float | None]
 
 
-class Managing(Core):
+class Managing(Retrieving):
     """All of these take the store's turn, so that no other process stores meanwhile."""
 
     last_compaction: CompactReport | None = None
@@ -113,21 +115,28 @@ class Managing(Core):
 
         A rotated file without any object left is deleted. The others' bytes return with :meth:`compact_file`.
 
+        How long ago that is, the clock tells where timestamps are Unix seconds. Where they are a run's own
+        time, as simulated seconds, say by ``now`` what time it is: without, kinds of which no object has a
+        timestamp of a day after 1973 are refused before anything is removed, unless for 0 days.
+
         Parameters
         ----------
         retention_days : float
+            Of 86,400 s; 0 removes whatever is before ``now``.
         kinds : mapping of str to float or None, optional
             Other days for some kinds (see :meth:`find`); None keeps all of a kind.
         now : float, optional
-            Unix seconds; the clock's by default.
+            Seconds, as timestamps are; the clock's Unix seconds by default.
 
         Raises
         ------
+        StorageInputError
+            An argument cannot be what it is, or timestamps are a run's own time; nothing was removed.
         HDF5StorageError
         """
         with self._speaking("remove old objects", brief=False):
             self._refuse_in_batch("cleanup_old_data")
-            cutoffs = self._cutoffs(retention_days, kinds or {}, time.time() if now is None else now)
+            cutoffs = self._cutoffs(retention_days, kinds or {}, now)
             removed = 0
             for member in self._family():
                 if member.start < max(cutoffs.values(), default=-math.inf):
@@ -136,7 +145,7 @@ class Managing(Core):
         logger.info("Cleaned up %d old data items", removed)
         return removed
 
-    def _cutoffs(self, days: float, kinds: Retention, now: float) -> dict[str, float]:
+    def _cutoffs(self, days: float, kinds: Retention, now: float | None) -> dict[str, float]:
         unknown = kinds.keys() - KINDS.keys()
         if unknown:
             raise InputError("kinds", f"kinds out of {', '.join(KINDS)}", ", ".join(sorted(unknown)))
@@ -145,7 +154,25 @@ class Managing(Core):
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if value is not None and not (number and value >= 0):
                 raise InputError("retention_days", "days, 0 or more", repr(value)[:80])
-        return {kind: now - float(value) * DAY for kind, value in chosen.items() if value is not None}
+        ages = {kind: float(value) * DAY for kind, value in chosen.items() if value is not None}
+        if now is None:
+            self._refuse_own_time([kind for kind, age in ages.items() if age])
+            now = time.time()
+        elif isinstance(now, bool) or not isinstance(now, Real) or not abs(now) < _NEVER:
+            raise InputError("now", "seconds as a finite number", repr(now)[:80])
+        return {kind: now - age for kind, age in ages.items()}
+
+    def _refuse_own_time(self, kinds: Iterable[str]) -> None:
+        """By the clock, everything would be decades old."""
+        for kind in kinds:
+            found = self.find(kind, end_time=EARLIEST)
+            if found and not self.find(kind, start_time=EARLIEST):
+                raise InputError(
+                    "timestamps",
+                    "Unix seconds, whose age the clock tells",
+                    f"those of a run's own time: {kind} up to {found[-1].timestamp:g} s",
+                    hint="Say what time it is there: now=... (--now of the command)",
+                )
 
     def _clean_member(self, member: family.Member, cutoffs: Mapping[str, float]) -> int:
         removed = 0

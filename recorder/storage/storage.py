@@ -16,12 +16,15 @@ HDF5_AVAILABLE = True
 """Kept for programs that ask: flightrec does not import without h5py."""
 
 
-class HDF5Storage(Storing, Retrieving, Checkpoints, Managing):
+class HDF5Storage(Storing, Checkpoints, Managing, Retrieving):
     """A store of network states, spike trains, activations and learning traces in one HDF5 file.
 
     Any number of threads and processes may use the same file, each with a store of its own or, within a
     process, a shared one: they take turns to store, and read at any time. Between two calls the file is a
     plain HDF5 file, and a process that is killed leaves what it had stored, whole.
+
+    Timestamps are seconds: Unix seconds, as of ``time.time()``, or a run's own time. Age counts in
+    :meth:`cleanup_old_data` alone, which reads them as Unix seconds unless it is told what time it is.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Storing(Core):
         Parameters
         ----------
         timestamp : float
-            Seconds.
+            Seconds: Unix seconds, or a run's own time, of which removing old objects has to be told ``now``.
         adjacency_matrix, weight_matrix, neuron_states : array or SciPy sparse matrix
             What is sparse, or mostly zeros, is stored as compressed rows; what one of the last snapshots
             has as well is stored once. Sparse matrices come back with the index type that SciPy chooses.

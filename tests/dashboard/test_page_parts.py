@@ -102,7 +102,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     view.close()
 
 
-@pytest.mark.parametrize(("option", "message"), [("--token=", "is empty"), ("--address=::1", "IPv6")])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--token=", "is empty"),
+        ("--address=::1", "IPv6"),
+        *((f"--port={port}", "not in the range 0<=x<=65535") for port in (-1, 65536, 99_999_999)),
+    ],
+)
 def test_what_is_not_served(tmp_path: Path, option: str, message: str) -> None:
     done = CliRunner().invoke(command, [str(tmp_path), option])
     assert done.exit_code == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -22,10 +22,14 @@ STEPS = st.one_of(
     st.lists(INT64, max_size=5),
 )
 
+BOUNDS = st.none() | INT64 | st.integers(-25, 25) | st.floats(allow_nan=False) | st.fractions(-25, 25)
 
-@given(STEPS, st.lists(st.integers(0, 12), max_size=3), st.none() | INT64, st.none() | st.integers(-25, 25))
+
+@example([2**63 - 1], [], None, float(2**63))
+@example([1, 2**63 - 1, 2**63 - 1], [], None, float(2**63))
+@given(STEPS, st.lists(st.integers(0, 12), max_size=3), BOUNDS, BOUNDS)
 def test_rows_are_those_of_a_mask(
-    steps: list[int], cuts: list[int], start: int | None, stop: int | None
+    steps: list[int], cuts: list[int], start: float | None, stop: float | None
 ) -> None:
     whole = np.array(steps, np.int64)
     clock = Clock.of(np.split(whole, sorted(min(cut, len(whole)) for cut in cuts)))

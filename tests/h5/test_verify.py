@@ -381,7 +381,9 @@ STORED = {
 def test_of_a_hundred_flipped_bits_none_goes_unnoticed(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "experiment_data.h5"
     with h5py.File(make(tmp_path, DataExporter), "r") as whole, h5py.File(path, "w", libver="v110") as one:
-        one.attrs["format"] = "flightrec"  # little beside the dataset, so that a hundred times are quick
+        one.attrs.update(
+            format="flightrec", format_version="1.0"
+        )  # little beside the dataset, so that a hundred times are quick
         group, name = f"{EPISODE}/{STORED[encoding]}".rsplit("/", 1)
         whole.copy(whole[f"{group}/{name}"], one.create_group("part"), name)
     assert all(flips(path, f"part/{name}", 100, seed=1))

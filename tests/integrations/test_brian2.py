@@ -134,6 +134,8 @@ def test_spikes_of_a_source_without_states(exporter: DataExporter) -> None:
 
 
 def test_what_cannot_be_recorded_is_refused_at_once(exporter: DataExporter, group: Any) -> None:
+    with pytest.raises(OptionError, match="record_group records into a DataExporter"):
+        record_group("my_run", group)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="no variable 'u'"):
         record_group(exporter, group, ["u"])
     with pytest.raises(OptionError, match="no event 'burst'"):

@@ -44,6 +44,8 @@ def _joined(updates: list[Update]) -> dict[str, Any]:
         for name, array in update.spikes.items():
             add(f"spikes {name}", array)
         if len(update.spike_timesteps):
+            fired = update.spike_timesteps[update.spike_rows]
+            np.testing.assert_array_equal(fired, update.spikes["timesteps"])
             add("spike rows", update.spike_timesteps)
         for name, array in update.weight_changes.items():
             add(f"weights {name}", array)

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
-from loaders import LiveExperiment
+from loaders import LiveExperiment, Samples, Update
 from loaders.live.alarms import Alarm, no_spikes, not_finite, reward_below, writer_dead
 from loaders.live.following import Following
-from recorder import DataExporter
+from loaders.live.means import MeansInARow
+from recorder import DataExporter, OptionError
 from tests.killed import as_killed
 
 Watch = Callable[[Alarm, list[dict[str, Any]]], list[str]]
@@ -24,15 +28,15 @@ def watch(tmp_path: Path) -> Watch:
     """What an alarm says while these steps are logged, one look a step."""
 
     def watched(alarm: Alarm, steps: list[dict[str, Any]]) -> list[str]:
-        said = []
+        said: list[str] = []
         with DataExporter("run", tmp_path, 1) as exporter, LiveExperiment(exporter.h5_path) as live:
             following = Following(exporter.h5_path, history=True)
             exporter.start_episode()
             for step, given in enumerate(steps):
                 exporter.log(step, **given)
-                said += [alarm(update, live) for update in following.take()]
+                said += [text for update in following.take() for text in alarm(update, live) or ()]
             following.close()
-        return [text for text in said if text]
+        return said
 
     return watched
 
@@ -55,20 +59,101 @@ def test_low_rewards(watch: Watch) -> None:
     high, low = {"reward": 1.0}, {"reward": 0.0}
     said = watch(reward_below(0.5, 4), [low, low, *[high] * 4, *[low] * 8, *[high] * 4, *[low] * 4])
     assert len(said) == 2
-    assert said[0] == "the mean of 4 rewards is 0.25, below 0.5"
+    assert said[0] == "the mean of 4 rewards is 0.25, below 0.5, at timestep 8 of episode 0"
 
 
-def test_a_dip_between_two_looks(tmp_path: Path) -> None:
-    with DataExporter("run", tmp_path) as exporter, LiveExperiment(exporter.h5_path) as live:
-        following = Following(exporter.h5_path, history=True)
+def cut(rows: int, places: list[int]) -> list[slice]:
+    ends = [*sorted({place for place in places if 0 < place < rows}), rows]
+    return [slice(low, high) for low, high in zip([0, *ends], ends, strict=False)]
+
+
+ROWS = 60
+EPISODE = 25
+"""Rows of an episode; timesteps come twice, and begin anew with every other."""
+
+
+def updates(values: list[float], places: list[int]) -> list[Update]:
+    """A neuron that fires where a reward is above 0, in updates that end at these rows."""
+    found = []
+    for part in cut(len(values), [*places, *range(0, len(values), EPISODE)]):
+        episode, first = divmod(part.start, EPISODE)
+        steps = np.arange(first, first + part.stop - part.start) // 2
+        given = np.array(values[part])
+        fired = np.flatnonzero(given > 0)
+        found.append(
+            Update(
+                episode,
+                streams={"behavior/x": Samples(steps, given[:, None])},
+                rewards=Samples(steps, given),
+                spikes={"timesteps": steps[fired], "neuron_ids": np.zeros(len(fired), np.int64)},
+                spike_timesteps=steps,
+                spike_rows=fired,
+                n_neurons=1,
+            )
+        )
+    return found
+
+
+def all_said(alarm: Alarm, values: list[float], places: list[int]) -> list[str]:
+    live: Any = None
+    return [text for update in updates(values, places) for text in alarm(update, live) or ()]
+
+
+VALUES = st.lists(
+    st.sampled_from([0.0, 0.0, -0.1, 0.1, 1e300, -1e300, float("nan"), float("inf")]),
+    min_size=1,
+    max_size=ROWS,
+)
+
+
+@settings(deadline=None)
+@given(VALUES, st.lists(st.integers(1, ROWS - 1)), st.integers(1, 12))
+def test_what_alarms_say_depends_on_no_cuts(values: list[float], places: list[int], steps: int) -> None:
+    makers = (lambda: no_spikes(steps), lambda: reward_below(0.01, steps), not_finite)
+    for make in makers:
+        each = all_said(make(), values, list(range(ROWS)))
+        assert all_said(make(), values, places) == each
+    silences = "".join("x" if value > 0 else "." for value in values)
+    expected = [len(silence) >= steps for silence in silences.split("x")]
+    assert len(all_said(no_spikes(steps), values, places)) == sum(expected)
+
+
+@given(st.lists(st.integers(-9, 9) | st.just(float("nan")), max_size=40), st.lists(st.integers(1, 39)))
+def test_means_in_a_row(values: list[float], places: list[int]) -> None:
+    for steps in (1, 3, 7, 41):
+        means = MeansInARow(steps)
+        found = [mean for part in cut(len(values), places) for mean in means.after(np.array(values[part]))]
+        windows = [values[low : low + steps] for low in range(len(values) - steps + 1)]
+        assert_array_equal(found, [np.sum(window) / steps for window in windows])
+
+
+def test_arguments_that_no_alarm_can_have() -> None:
+    for steps in (0, -1, 2.5, "3", True):
+        for make in (no_spikes, lambda steps: reward_below(0.5, steps)):
+            with pytest.raises(OptionError, match="a whole number from 1 on"):
+                make(steps)
+    with pytest.raises(OptionError, match="level"):
+        reward_below(float("nan"))
+
+
+def test_texts_of_several_are_told_one_by_one(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path) as exporter:
         exporter.start_episode()
-        alarm, said = reward_below(0.5, 10), []
-        for dips in (1, 0):
-            for step in range(100):
-                exporter.log(step, reward=0.0 if dips and 40 <= step < 50 else 1.0)
-            said += [alarm(update, live) for update in following.take()]
-        following.close()
-    assert [text is not None for text in said] == [True, False]
+        exporter.log(0, reward=1.0)
+    said: list[str] = []
+    with LiveExperiment(exporter.h5_path) as live:
+        alarms: list[Alarm] = [lambda *_: ["a", "b"], lambda *_: "c", lambda *_: None, lambda *_: ()]
+        assert live.watch(alarms, tell=said.append) == 3
+    assert [text[-1] for text in said] == ["a", "b", "c"]
+
+
+def test_what_began_and_ended_within_an_update() -> None:
+    values = [1.0] * 5 + [-1.0] * 8 + [1.0] * 7 + [-1.0] * 6 + [1.0] * 9
+    assert all_said(no_spikes(6), values, []) == [
+        "no spikes for 6 steps, at timestep 5 of episode 0",
+        "no spikes for 6 steps, at timestep 0 of episode 1",
+    ]
+    assert len(all_said(reward_below(-0.9, 6), values, [])) == 2
 
 
 def test_a_dead_writer(tmp_path: Path) -> None:

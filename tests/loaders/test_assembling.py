@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,12 @@ def test_the_commands(path: Path, tmp_path: Path) -> None:
 
     assert " to " in run("pack", path, "-o", tmp_path / "p.h5", "--compression", "none").output
     assert run("split", path, "--episodes", "0-0,3", "-o", tmp_path / "s.h5").exit_code == 0
-    assert run("split", path, "--episodes", "x", "-o", tmp_path / "t.h5").exit_code == 2
+    for wrong in ("x", "3-1", "", "0,"):
+        assert run("split", path, "--episodes", wrong, "-o", tmp_path / "t.h5").exit_code == 2
+    for last in (99_999_999_999, 2**63 - 1):  # costs neither time nor memory
+        refused = run("split", path, "--episodes", f"0-{last}", "-o", tmp_path / "t.h5")
+        assert refused.exit_code == 1
+        assert re.search(r"expected ids of episodes that are there, got [0-9, ]{10,60}, …$", refused.output)
     assert (
         "2 recordings" in run("merge", tmp_path / "p.h5", tmp_path / "s.h5", "-o", tmp_path / "m.h5").output
     )

@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from loaders import ExperimentCollection
+from recorder import DataExporter
 from tests.test_examples import EXAMPLES, load
 
 ROOT = EXAMPLES.parent
@@ -32,10 +34,13 @@ def whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
 
 
 def test_processes_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with DataExporter("another", tmp_path / "others"):
+        pass  # whose configuration has no such keys
     done = subprocess.run(
         [*SCRIPT, str(tmp_path)], env=environment(), check=True, capture_output=True, text=True
     )
     assert done.stdout.count("completed") == 12
+    shutil.rmtree(tmp_path / "others")
     assert whole(tmp_path, monkeypatch)
 
 
@@ -44,13 +49,39 @@ def test_tasks_of_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         subprocess.Popen(
             [*SCRIPT, str(tmp_path)],
             env=environment(
-                SLURM_ARRAY_TASK_ID=str(task), SLURM_ARRAY_TASK_COUNT="4", SLURM_ARRAY_TASK_MIN="1"
+                SLURM_ARRAY_TASK_ID=str(task),
+                SLURM_ARRAY_TASK_COUNT="4",
+                SLURM_ARRAY_TASK_MIN="1",
+                SLURM_ARRAY_TASK_MAX="4",
             ),
         )
         for task in range(1, 5)
     ]
     assert [task.wait() for task in tasks] == [0] * 4
     assert whole(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [range(8), range(1, 9), (1, 5, 9), range(0, 15, 2), range(20), (7,), (1, 2, 9), (0, 5, 6, 7)],
+    ids=str,
+)
+def test_shares_of_an_array(ids: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = load("sweep", monkeypatch)
+    facts = {"COUNT": len(ids), "MIN": min(ids), "MAX": max(ids)}
+    shared: list[dict[str, float]] = []
+    refused = 0
+    for task in ids:
+        for name, value in (facts | {"ID": task}).items():
+            monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+        try:
+            rank, size = sweep.share()
+        except SystemExit:
+            refused += 1
+        else:
+            shared += sweep.SETTINGS[rank::size]
+    assert refused or sorted(map(str, shared)) == sorted(map(str, sweep.SETTINGS))
+    assert bool(refused) == (list(ids) in ([1, 2, 9], [0, 5, 6, 7]))
 
 
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun here")

@@ -37,6 +37,11 @@ def test_state_comes_back_with_its_types(tmp_path: Path) -> None:
         assert [entry.id for entry in storage.find("checkpoint")] == [name] == ["checkpoint_3000"]
         with pytest.raises(StorageInputError, match="generators/x"):
             storage.store_checkpoint(3.0, {}, generators={"x": 3})
+        for wrong in (np.random.default_rng(0), []):
+            with pytest.raises(StorageInputError, match="a dict of random generators"):
+                storage.store_checkpoint(3.0, {}, generators=wrong)  # type: ignore[arg-type]
+            with pytest.raises(StorageInputError, match="a dict of random generators"):
+                storage.restore_checkpoint(name, generators=wrong)  # type: ignore[arg-type]
         with pytest.raises(StorageInputError, match="state"):
             storage.store_checkpoint(3.0, [])  # type: ignore[arg-type]
         assert storage.retrieve_checkpoint("checkpoint_1") is None

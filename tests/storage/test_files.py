@@ -144,6 +144,35 @@ def test_cleanup_knows_every_kind_and_keeps_what_it_is_told(tmp_path: Path) -> N
             storage.cleanup_old_data(-1)
 
 
+def test_cleanup_removes_nothing_by_the_clock_where_time_is_a_runs_own(tmp_path: Path) -> None:
+    path = tmp_path / "s.h5"
+    with HDF5Storage(path) as storage:
+        storage.store_checkpoint(1.0, {"a": 1})
+        storage.rotate_file()
+        storage.store_checkpoint(12.0, {"a": 1})
+        storage.store_reservoir_states(time.time(), [1])  # of another kind: no help
+        for remove in (
+            storage.cleanup_old_data,
+            lambda: storage.cleanup_old_data(30, kinds={"reservoir": None}),
+        ):
+            with pytest.raises(StorageInputError, match=r"own time: checkpoint up to 12 s.*now=") as raised:
+                remove()
+        assert raised.value.stream == "timestamps"
+        for wrong in (float("nan"), "12", True, 10**400):
+            with pytest.raises(StorageInputError, match="now: expected seconds"):
+                storage.cleanup_old_data(now=wrong)  # type: ignore[arg-type]
+        refused = run("storage", "cleanup", path)
+        assert (refused.exit_code, "--now" in refused.output) == (1, True)
+        assert len(storage.find()) == 3
+        assert storage.cleanup_old_data(kinds={"checkpoint": None}) == 0
+        assert "0 objects removed" in run("storage", "cleanup", path, "--days", 1, "--now", 20).output
+        assert storage.cleanup_old_data(5 / DAY, now=np.float64(12.0)) == 1
+        assert storage.cleanup_old_data(0) == 2, "all there is by now, whatever its seconds are"
+    shown = run("storage", "cleanup", "--help").output
+    assert "Unix seconds" in shown
+    assert "--now" in shown
+
+
 def test_compaction_returns_room_and_keeps_everything(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

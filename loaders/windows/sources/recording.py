@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from loaders.episode import EpisodeData
 from loaders.experiment import ExperimentLoader
 from loaders.find import find_recording
+from loaders.windows.options import count_of
 from loaders.windows.sources.source import file_fingerprint
 from recorder.errors import OptionError, ReadError
 from recorder.format.layout import OWN_TIMESTEPS, SPIKES, TIMESTEPS
@@ -59,12 +60,13 @@ def episode_sources(
     Raises
     ------
     OptionError
-        ``every`` is below 1, or there are no episodes or streams.
+        ``every`` is no whole number from 1 on, or there are no episodes or streams.
     FileNotFoundError, ReadError
         There is no recording, or it cannot be read.
     """
-    if isinstance(streams, str) or every < 1:
-        raise OptionError(f"expected a list of streams and every >= 1, got {streams!r} and {every}")
+    if isinstance(streams, str):
+        raise OptionError(f"expected a list of streams, got {streams!r}")
+    every = count_of("every", every, "timesteps")
     path = find_recording(recording)
     with ExperimentLoader(path) as experiment:
         wanted = experiment.list_episodes() if episodes is None else list(episodes)

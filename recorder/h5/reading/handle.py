@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recorder.errors import ClosedError, DamagedError, FlightrecError, ReadError
-from recorder.format.layout import EPISODES, FORMAT, FORMAT_VERSION
 from recorder.h5.file import open_for_reading, open_snapshot
 from recorder.h5.lock import is_written
 from recorder.h5.present import open_present
 from recorder.h5.reading.episode import EpisodeIndex
-from recorder.h5.reading.guard import attributes, child_group, damage
+from recorder.h5.reading.kind import is_original
 from recorder.h5.reading.memory import reuse_memory
 from recorder.h5.reading.stamp import Stamp, quiet_stamp, stamp_of
 
@@ -205,21 +204,3 @@ def _open_alone(path: Path) -> Any:
         return open_snapshot(path)
     except (OSError, RuntimeError) as error:
         raise DamagedError(f"{path} cannot be read while it changes: {error}") from error
-
-
-def is_original(file: Any, path: Path) -> bool:
-    with damage(str(path)):
-        root = attributes(file)
-        if root.get("format") == FORMAT:
-            version = str(root.get("format_version"))
-            known = FORMAT_VERSION.partition(".")[0]
-            if version.partition(".")[0] != known:
-                raise ReadError(
-                    f"{path} has format version {version}; this one reads {known}.x: update flightrec"
-                )
-            return False
-        if "format" in root or child_group(file, EPISODES) is None:
-            raise ReadError(
-                f"{path} is an HDF5 file but no recording (no format attribute, no group 'episodes')"
-            )
-        return True

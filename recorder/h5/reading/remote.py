@@ -18,7 +18,8 @@ from recorder.errors import ClosedError, DamagedError, ReadError, ReplacedError
 from recorder.h5.leftover import closed_at_exit
 from recorder.h5.reading.answers import AnotherError, Answers, Mark, is_another, mark_of
 from recorder.h5.reading.collecting import no_collection
-from recorder.h5.reading.handle import RecordingFile, is_original
+from recorder.h5.reading.handle import RecordingFile
+from recorder.h5.reading.kind import is_original
 from recorder.h5.untrusted import hide_broken_heap
 
 T = TypeVar("T")

@@ -23,6 +23,7 @@ from recorder.errors import FlightrecError
 from recorder.format.layout import JOURNAL_SUFFIX, LOCK_SUFFIX, RING_SUFFIX, companion
 from recorder.h5.lock import is_held
 from recorder.h5.reading.guard import BROKEN
+from recorder.h5.reading.kind import refused
 from recorder.h5.summary import patiently
 from recorder.h5.untrusted import open_untrusted
 from recorder.h5.verify.finding import Finding, Tally
@@ -48,6 +49,11 @@ def verify(
         Called with the bytes checked so far and the file's size.
     tally : Tally, optional
         Counts what was read, and what of it is good.
+
+    Raises
+    ------
+    ReadError
+        It is an HDF5 file but no recording, or of a format version that is not known here.
     """
     alive = is_held(path)
     beside = [
@@ -66,11 +72,13 @@ def verify(
             return
     look = Look(alive, Tally() if tally is None else tally)
     try:
-        units = patiently(path, look.units)
+        units, none = patiently(path, lambda file: (look.units(file), refused(file, path)))
     except _WRONG as error:
         hint = "; `flightrec repair` may bring it back" if beside else ""
         yield Finding("/", f"HDF5 cannot open it ({_line(error)}){hint}")
         return
+    if none is not None and not beside:
+        raise none
     done, total = 0, path.stat().st_size
     with path.open("rb") as raw, contextlib.nullcontext() if alive else open_untrusted(path) as file:
         for number, unit in enumerate(units):

@@ -11,6 +11,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from recorder.errors import ReadError
 from recorder.h5.lock import is_held
 from recorder.h5.verify import verify
 from recorder.h5.verify.finding import Finding, Tally
@@ -33,6 +34,8 @@ def verify_apart(
     ------
     OSError
         The file cannot be read at all.
+    ReadError
+        It is no recording.
     """
     for left in range(_ATTEMPTS)[::-1]:
         crash = yield from _apart(path, progress, tally)
@@ -100,7 +103,7 @@ def _verify(path: Path, sender: Connection) -> None:
         for finding in verify(path, progress, tally):
             sender.send(("finding", finding))
         sender.send(("end", tally))
-    except OSError as error:
+    except (OSError, ReadError) as error:
         sender.send(("error", error))
     finally:
         os._exit(0)
