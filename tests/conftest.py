@@ -5,9 +5,10 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from recorder import hotpath
 from recorder.format import native
@@ -17,8 +18,9 @@ HOT_PATHS = (hotpath.PYTHON, hotpath.COMPILED)
 for part in ("life", "stream", "spike", "table"):
     pytest.register_assert_rewrite(f"tests.contracts.{part}_contract")
 
-settings.register_profile("flightrec", derandomize=True, deadline=None, max_examples=60)
-settings.register_profile("search", deadline=None, max_examples=1000, report_multiple_bugs=False)
+UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("flightrec", derandomize=True, max_examples=60, **UNTIMED)
+settings.register_profile("search", max_examples=1000, report_multiple_bugs=False, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "flightrec"))
 
 
