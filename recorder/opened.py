@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import weakref
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -45,6 +46,7 @@ class Opened(Recording):
     """
 
     checkpoint: Checkpoint | None = None
+    _begun = False
 
     @classmethod
     def resume(
@@ -144,8 +146,20 @@ class Opened(Recording):
             on_full=options.on_full,
             tick=tick,
         )
-        self._writer.on_attention = self._call_in
-        process.opened(self)
+        called = weakref.WeakMethod(self._call_in)
+
+        def call_in() -> None:
+            if (function := called()) is not None:
+                function()
+
+        # The writer's thread would keep the recording of a program that has forgotten it.
+        self._writer.on_attention = call_in
+        process.opened(self, self._writer, self._lock)
+        self._begun = True
+
+    def __del__(self) -> None:
+        if self._begun and not self._closed and os.getpid() == self._owner:
+            process.collected(self)
 
     @property
     def _ring_path(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ class RecordingOptions:
 
     def __post_init__(self) -> None:
         _check_name(self.experiment_name)
+        _require(isinstance(self.output_base_dir, str | os.PathLike), "output_base_dir", "a path", self)
         object.__setattr__(self, "rates", _rates(self.neural_sampling_rate))
         object.__setattr__(self, "precisions", _precisions(self.precision))
         for name in ("validate_data", "enable_swmr", "async_write", "dimension_scales", "progress"):
@@ -106,6 +108,8 @@ def _rates(given: int | Mapping[str, int]) -> dict[str, int]:
     table = given if isinstance(given, Mapping) else {"": given}
     out: dict[str, int] = {}
     for key, rate in table.items():
+        if not isinstance(key, str):
+            raise OptionError(f"neural_sampling_rate must name variables, as {{'v': 10}}, got {key!r}")
         if not _is_int(rate) or rate < 0:
             name = f"neural_sampling_rate[{key!r}]" if key else "neural_sampling_rate"
             raise OptionError(f"{name} must be timesteps, an int of at least 0, got {rate!r}")
@@ -115,7 +119,11 @@ def _rates(given: int | Mapping[str, int]) -> dict[str, int]:
 
 def _precisions(given: Mapping[str, float] | None) -> dict[str, float]:
     out: dict[str, float] = {}
+    if given is not None and not isinstance(given, Mapping):
+        raise OptionError(f"precision must be bounds by stream, as {{'v': 1e-3}}, got {given!r}")
     for key, bound in (given or {}).items():
+        if not isinstance(key, str):
+            raise OptionError(f"precision must name streams, as {{'v': 1e-3}}, got {key!r}")
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 < bound < math.inf:
             raise OptionError(f"precision[{key!r}] must be a number above 0, got {bound!r}")
         group = key.partition("/")[0]

@@ -12,7 +12,9 @@ import os
 import signal
 import sys
 import threading
+import warnings
 import weakref
+from _thread import start_new_thread
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -24,6 +26,8 @@ logger = logging.getLogger("recorder")
 ASKED_TO_END = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a process by default, and leave it the time to end its recordings."""
 AT_EXIT = "interpreter exit"
+COLLECTED = "garbage collection"
+"""Of a recording that was neither closed nor referred to any more."""
 _HERE = str(Path(__file__).parent) + os.sep
 _COMMANDS = (f"{_HERE}command{os.sep}", f"{_HERE}cli.py", f"{_HERE}__main__.py")
 """Programs that record, as any user's do."""
@@ -35,6 +39,8 @@ _SWITCH = 1e-4
 
 class OpenRecording(Protocol):
     """What is kept track of here."""
+
+    h5_path: Path
 
     def end_early(self, ended_by: str) -> None:
         """End the episode and the recording as interrupted, and log what goes wrong in that."""
@@ -53,13 +59,20 @@ class OpenRecording(Protocol):
 
 
 _open: weakref.WeakSet[OpenRecording] = weakref.WeakSet()
+_parts: dict[int, tuple[object, ...]] = {}
+"""What each one's end needs: were it to die with the recording, its finalizers might come before ours."""
+_left: list[OpenRecording] = []
+"""Those that a thread of ours is about to end, because nobody else can."""
+_ending = threading.Lock()
+"""Held by who ends them."""
 _held: list[OpenRecording] = []
 """Recordings whose writers rest while a fork is made."""
 
 
-def opened(recording: OpenRecording) -> None:
-    """Look after this recording from now on."""
+def opened(recording: OpenRecording, *parts: object) -> None:
+    """Look after this recording from now on, and keep what its end needs: nothing that refers to it."""
     _listen()
+    _parts[id(recording)] = parts
     _open.add(recording)
     if threading.current_thread() is threading.main_thread():
         for number in ASKED_TO_END:
@@ -70,8 +83,29 @@ def opened(recording: OpenRecording) -> None:
 def closed(recording: OpenRecording) -> None:
     """Look after it no longer."""
     _open.discard(recording)
+    _parts.pop(id(recording), None)
     if not _open:
         _stop_catching()
+
+
+def collected(recording: OpenRecording) -> None:
+    """From its finalizer: end it all the same, though not here, where any lock may be held by this thread."""
+    _left.append(recording)
+    warnings.warn(
+        f"{recording.h5_path} was never closed: it is ended as interrupted; use `with`, or call close()",
+        ResourceWarning,
+        source=recording,
+        stacklevel=2,
+    )
+    # threading.Thread takes a lock of its module, which the collector may have interrupted.
+    start_new_thread(_end_left, ())
+
+
+def _end_left() -> None:
+    with _ending:
+        while _left:
+            _left[0].end_early(COLLECTED)
+            del _left[0]
 
 
 def _stop_catching() -> None:
@@ -86,7 +120,7 @@ def _end_all(number: int, frame: FrameType | None) -> None:
     recordings = list(_open)
     # Else a thread that logs keeps the interpreter for 5 ms whenever this one, or the timer's, waits for it.
     sys.setswitchinterval(_SWITCH)
-    if _is_within(frame) or any(recording.in_the_middle() for recording in recordings):
+    if _is_within(frame) or _left or any(recording.in_the_middle() for recording in recordings):
         again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
@@ -113,12 +147,13 @@ def _is_within(frame: FrameType | None) -> bool:
 def _at_exit() -> None:
     # A traceback that the interpreter printed is what ended the program, unless it goes on asking for more.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
+    _end_left()
     for recording in list(_open):
         recording.end_early(AT_EXIT if error is None else error.__name__)
 
 
 def _before_fork() -> None:
-    for recording in list(_open):
+    for recording in {*_open, *_left}:
         recording.hold()
         _held.append(recording)
 
@@ -131,7 +166,10 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     for recording in _held:
         recording.disown()
+    global _ending  # noqa: PLW0603 - the thread that may have it is the parent's
+    _ending = threading.Lock()
     _open.clear()
+    _left.clear()
     _stop_catching()
     _after_fork_in_parent()
 

@@ -55,7 +55,7 @@ class Recording(Saving):
     ----------
     experiment_name, timestamp : str
     output_dir, h5_path : Path
-        The folder, made exclusively for this recording, and the file in it.
+        The folder, made exclusively for this recording, and the file in it; absolute.
     current_episode : EpisodeHandle or None
     episode_count : int
         Episodes started so far.
@@ -86,9 +86,9 @@ class Recording(Saving):
         warn_of_network(Path(options.output_base_dir))
         self.timestamp = datetime.now().strftime(TIMESTAMP)
         if former is None:
-            self.output_dir: Path = create_output_dir(
-                options.output_base_dir, options.experiment_name, self.timestamp
-            )
+            # A program that changes its working folder goes on with this recording.
+            base = Path(options.output_base_dir).absolute()
+            self.output_dir: Path = create_output_dir(base, options.experiment_name, self.timestamp)
             self.h5_path: Path = self.output_dir / DATA_FILE
         else:
             self._take_up(former)
@@ -164,13 +164,16 @@ class Recording(Saving):
 
         Parameters
         ----------
+        success : bool, optional
+            NumPy's and tensors' single values will do, also 0 and 1.
         summary : mapping, optional
             Values of any nesting, stored with the episode.
 
         Raises
         ------
         InputError
-            The summary holds what a document cannot; the episode goes on.
+            ``success`` is neither true nor false, or the summary holds what a document cannot; the episode
+            goes on.
         """
         self._require_open()
         if self.current_episode is None:
@@ -362,10 +365,16 @@ class Recording(Saving):
 
 
 def _truth(success: Any) -> bool:
+    """True or False, in whatever type they come; None says as little as leaving it away."""
     try:
-        return bool(success)
+        value = success.item() if hasattr(success, "item") else success
+        if value is None or (isinstance(value, bool | int | float) and value in (0, 1)):
+            return bool(value)
+        got = f"{type(success).__name__} {success!r}"[:200]
     except Exception as error:
-        raise InputError("success", "a bool", f"{type(success).__name__} ({error})") from error
+        raise InputError("success", "True or False", f"{type(success).__name__} ({error})") from error
+    hint = "Give the summary by its name, summary=" if isinstance(success, Mapping) else ""
+    raise InputError("success", "True or False", got, hint=hint)
 
 
 def _plain_rate(options: RecordingOptions) -> int | dict[str, int]:

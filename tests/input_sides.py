@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -178,9 +179,10 @@ def sides() -> list[Row]:
     rows.append(
         calls("episode again", refused(lambda s: s.exporter.start_episode(0), Refused(DuplicateError)))
     )
-    rows.append(
-        calls("success as an array", refused(lambda s: s.exporter.end_episode(success=np.zeros(2)), INPUT))
-    )
+    for what in (np.zeros(2), {"laps": 3}, "no", "", math.nan, 2, [True], object()):
+        rows.append(
+            calls(f"success: {str(what)[:12]}", refused(lambda s, v=what: s.exporter.end_episode(v), INPUT))
+        )
     return rows
 
 

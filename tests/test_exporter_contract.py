@@ -20,7 +20,7 @@ class TestDataExporter(ExporterContract):
     @pytest.fixture
     def make_exporter(self, tmp_path: Path) -> Any:
         return lambda experiment_name="run", **options: DataExporter(
-            experiment_name, tmp_path, **{"ring_bytes": 1 << 20, **self.options, **options}
+            experiment_name, **{"output_base_dir": tmp_path, "ring_bytes": 1 << 20, **self.options, **options}
         )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from loaders import ExperimentLoader
+from recorder import DataExporter, process
 from tests.live.writer import main as record
 
 KEEP = """
@@ -57,3 +61,48 @@ def test_no_crash_at_the_end(tmp_path: Path, code: str, forked: bool) -> None:
         [sys.executable, "-c", script, str(file), str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def collect() -> None:
+    """Have the collector find what nobody refers to, and wait for what it began."""
+    gc.collect()
+    process._end_left()
+
+
+@pytest.mark.parametrize("threaded", [False, True], ids=["caller", "thread"])
+def test_an_exporter_that_nobody_has_any_more_is_ended(tmp_path: Path, threaded: bool) -> None:
+    """As when a cell of a notebook is run again: its steps are stored, and nothing of it stays open."""
+    exporter = DataExporter("run", tmp_path, async_write=threaded)
+    exporter.start_episode()
+    for step in range(50):
+        exporter.log(step, reward=float(step))
+    path = exporter.h5_path
+    with pytest.warns(ResourceWarning, match="never closed"):  # noqa: PT031 - either may be what finds it
+        del exporter
+        collect()
+    assert sorted(item.suffix for item in path.parent.iterdir()) == [".h5", ".json"]
+    with ExperimentLoader(path) as loader:
+        assert (loader.status, loader.attributes["ended_by"]) == ("interrupted", "garbage collection")
+        assert loader.get_episode(0).get_rewards()["rewards"].tolist() == list(range(50))
+    gc.collect()  # the warning has it
+    if (opened := Path("/proc/self/fd")).is_dir():
+        for link in opened.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # the listing's own
+                assert tmp_path not in link.readlink().parents
+
+
+@pytest.mark.parametrize("name", ["log", "end_episode", "current_episode"])
+def test_who_has_a_part_of_it_has_the_recording(tmp_path: Path, name: str) -> None:
+    exporter = DataExporter("run", tmp_path)
+    exporter.start_episode()
+    exporter.log(0, reward=0.0)
+    path, part = exporter.h5_path, getattr(exporter, name)
+    del exporter
+    collect()
+    with ExperimentLoader(path) as loader:
+        assert loader.status == "running"
+    with pytest.warns(ResourceWarning, match="never closed"):  # noqa: PT031
+        del part
+        collect()
+    with ExperimentLoader(path) as loader:
+        assert loader.status == "interrupted"

@@ -71,6 +71,12 @@ def test_integers_are_not_rounded_without_a_word(make: Any, tmp_path: Path) -> N
             exporter.log(0, behavior={"n": 3})
 
 
+@pytest.mark.parametrize("precision", [1e-3, ["v"], "v", {1: 1e-3}])
+def test_bounds_are_given_by_stream(precision: Any, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"bounds by stream|name streams"):
+        DataExporter("run", tmp_path, precision=precision)
+
+
 @pytest.mark.parametrize("bound", [0, -1.0, float("nan"), float("inf"), "small", True])
 @pytest.mark.parametrize("make", EXPORTERS)
 def test_a_bound_is_a_positive_number(make: Any, bound: Any, tmp_path: Path) -> None:

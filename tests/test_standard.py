@@ -13,7 +13,7 @@ __all__ = ["record"]
 @pytest.fixture
 def make_exporter(tmp_path):
     def make(experiment_name="run", **options):
-        return StandardDataExporter(experiment_name, tmp_path, **options)
+        return StandardDataExporter(experiment_name, **{"output_base_dir": tmp_path, **options})
 
     return make
 

@@ -88,8 +88,9 @@ class LiveExperiment:
     ) -> Iterator[Update | None]:
         """What is logged from now on, as it comes, until the recording ends.
 
-        Every row comes once, in the order of its stream. What was logged while nobody asked for the next
-        update is made up for; the rows of different streams may then come in different updates.
+        Now is when this is called. Every row comes once, in the order of its stream. What was logged while
+        nobody asked for the next update is made up for; the rows of different streams may then come in
+        different updates.
 
         Parameters
         ----------
@@ -100,9 +101,9 @@ class LiveExperiment:
         idle : float, optional
             Yield None, too, whenever nothing was logged for so many seconds.
 
-        Yields
-        ------
-        Update
+        Returns
+        -------
+        iterator of Update
 
         Raises
         ------
@@ -110,29 +111,8 @@ class LiveExperiment:
             The file changes faster than it can be read, or is damaged.
         """
         if not history and not self.running:
-            return
-        following = Following(self.h5_path, history=history)
-        try:
-            pause, last = _SHORTEST, time.monotonic()
-            told = last
-            while not following.over:
-                before, begun = last, time.thread_time()
-                for update in following.take():
-                    yield update
-                    last = told = time.monotonic()
-                least = min(max(_SHORTEST, _MODESTY * (time.thread_time() - begun)), _LATEST)
-                pause = min(least if last != before else 2 * pause, _LONGEST)
-                pause = _REMOTE if following.remote else pause
-                now = time.monotonic()
-                if timeout is not None and now - last > timeout:
-                    return
-                if idle is not None and now - told >= idle:
-                    yield None
-                    told = time.monotonic()
-                if not following.over:
-                    time.sleep(pause)
-        finally:
-            following.close()
+            return iter(())
+        return _updates(Following(self.h5_path, history=history), timeout, idle)
 
     def tail(self, name: str, steps: int = 1000, *, episode: int | None = None) -> Samples:
         """The newest rows of a dense stream, of the running or else the last episode.
@@ -274,3 +254,27 @@ class LiveExperiment:
 def _newest(timesteps: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
     """Which rows are of the last so many timesteps."""
     return timesteps > (int(timesteps.max()) - steps if len(timesteps) else 0)
+
+
+def _updates(following: Following, timeout: float | None, idle: float | None) -> Iterator[Update | None]:
+    try:
+        pause, last = _SHORTEST, time.monotonic()
+        told = last
+        while not following.over:
+            before, begun = last, time.thread_time()
+            for update in following.take():
+                yield update
+                last = told = time.monotonic()
+            least = min(max(_SHORTEST, _MODESTY * (time.thread_time() - begun)), _LATEST)
+            pause = min(least if last != before else 2 * pause, _LONGEST)
+            pause = _REMOTE if following.remote else pause
+            now = time.monotonic()
+            if timeout is not None and now - last > timeout:
+                return
+            if idle is not None and now - told >= idle:
+                yield None
+                told = time.monotonic()
+            if not following.over:
+                time.sleep(pause)
+    finally:
+        following.close()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from loaders.find import find_recording
-from recorder.errors import NotRunningError
+from recorder.errors import NotRunningError, OptionError
 from recorder.format.layout import DATA_FILE, LOCK_SUFFIX, companion
 from recorder.h5.living import is_written
 
@@ -23,7 +23,11 @@ def find_live(path: str | os.PathLike[str], wait: float | None) -> Path:
     ------
     NotRunningError
         None began within ``wait`` seconds; None waits as long as it takes.
+    OptionError
+        ``wait`` is no number of seconds.
     """
+    if wait is not None and not (isinstance(wait, int | float) and wait >= 0):
+        raise OptionError(f"wait must be seconds, 0 or more, or None, got {wait!r}")
     deadline = None if wait is None else time.monotonic() + wait
     while True:
         found = _named(Path(path)) or _newest(Path(path))

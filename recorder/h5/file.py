@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import time
@@ -19,6 +20,9 @@ from recorder.h5.untrusted import open_untrusted
 
 _PATIENCE = 2.0
 """Seconds to wait for a living writer to leave the moment in which HDF5 reopens its file."""
+
+_UNWRITABLE = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Of a disk that does not take the repair of what it has."""
 
 
 def create(path: Path, initialise: Callable[[h5py.File], None], *, sync: bool = False) -> None:
@@ -57,8 +61,8 @@ def create(path: Path, initialise: Callable[[h5py.File], None], *, sync: bool = 
 def open_for_reading(path: Path) -> h5py.File:
     """A recording's file, read-only.
 
-    A killed recording is repaired first (in memory, where its folder cannot be written); a living one is
-    opened in SWMR mode, with its committed rows.
+    A killed recording is repaired first (in memory, where its folder cannot be written, or the disk is full);
+    a living one is opened in SWMR mode, with its committed rows.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def open_for_reading(path: Path) -> h5py.File:
         except PermissionError:
             return open_unwritten(path)
         except OSError as error:
-            if error.errno != 30:
+            if error.errno not in _UNWRITABLE:
                 raise
             return open_unwritten(path)
     try:

@@ -115,7 +115,7 @@ def commit(
             os.fsync(overlay.descriptor)
         journal.write(path, overlay.size, extents, note, sync=sync)
     except OSError:
-        _cut_back(overlay)
+        _cut_back(overlay, room=not trim)
         raise
     if sync:
         # Should this fail, the journal is there all the same, and a repair applies it.
@@ -146,6 +146,7 @@ def _apply(descriptor: int, extents: journal.Extents) -> None:
         write_all(descriptor, data, offset)
 
 
-def _cut_back(overlay: OverlayFile) -> None:
+def _cut_back(overlay: OverlayFile, *, room: bool = True) -> None:
     os.ftruncate(overlay.descriptor, overlay.old_size)
-    reserve(overlay.descriptor, overlay.old_size)
+    if room:
+        reserve(overlay.descriptor, overlay.old_size)

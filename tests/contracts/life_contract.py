@@ -240,3 +240,44 @@ class LifeContract:
         with pytest.raises(OptionError):
             make_exporter(**options)
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_a_change_of_the_working_folder_changes_nothing(
+        self, make_exporter, tmp_path, monkeypatch, count
+    ):
+        """Programs of one name in the same second, each of which goes into a folder of its own."""
+        exporters = []
+        for name in "ab"[:count]:
+            (tmp_path / name).mkdir()
+            monkeypatch.chdir(tmp_path / name)
+            exporters.append(make_exporter(output_base_dir="runs"))
+        monkeypatch.chdir("/")
+        for number, exporter in enumerate(exporters):
+            exporter.start_episode()
+            for step in range(3000):
+                exporter.log(step, reward=float(number))
+            exporter.end_episode(success=True)
+        for exporter in exporters:
+            exporter.close()
+        for number, exporter in enumerate(exporters):
+            assert exporter.h5_path.is_relative_to(tmp_path / "ab"[number] / "runs")
+            with ExperimentLoader(exporter.h5_path) as loader:
+                assert (loader.get_episode(0).get_rewards()["rewards"] == [float(number)] * 3000).all()
+
+    @pytest.mark.parametrize(
+        ("given", "stored"),
+        [
+            (True, True),
+            (np.True_, True),
+            (1, True),
+            (np.float32(0), False),
+            (np.array([1]), True),
+            (None, False),
+        ],
+    )
+    def test_what_is_true_or_false_is_success(self, make_exporter, given, stored):
+        with make_exporter() as exporter:
+            exporter.start_episode()
+            exporter.end_episode(given)
+        with ExperimentLoader(exporter.h5_path) as loader:
+            assert loader.episodes[0].success is stored

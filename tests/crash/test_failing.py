@@ -115,6 +115,10 @@ def test_a_file_that_may_grow_no_further(
 def test_a_disk_that_is_full(zygote: Zygote, tmp_path: Path, writer: str, durability: str) -> None:
     with tmpfs(tmp_path / "disk", "6m") as disk:
         path = check_filled(zygote, disk, writer, durability, 0, 28)
+        before = path.read_bytes()
+        for _ in range(2):
+            check_whole(path)  # in memory, as long as there is no room
+        assert path.read_bytes() == before
         remount(disk, "size=64m")
         assert repair(path).status == "recovered"
         check_whole(path)

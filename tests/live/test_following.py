@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from loaders import DamagedError, LiveExperiment, NotRunningError, ReadError
 from loaders.live import following as following_module
 from loaders.live.following import Following
-from recorder import DataExporter, SpikeIndices
+from recorder import DataExporter, OptionError, SpikeIndices
 from recorder.integrations.triggered import Triggered
 from tests.comparing import assert_same
 from tests.live.gathering import Gathered, stored
@@ -153,6 +153,21 @@ def test_rows_are_there_at_once(tmp_path: Path) -> None:
             assert not update.begins
             assert not list(following.take())
         following.close()
+
+
+def test_now_is_when_it_is_asked_for(tmp_path: Path) -> None:
+    with DataExporter("run", tmp_path) as exporter, LiveExperiment(exporter.h5_path) as live:
+        exporter.start_episode()
+        exporter.log(0, reward=0.0)
+        updates = live.follow()
+        exporter.log(1, reward=1.0)
+        assert next(updates).rewards.timesteps.tolist() == [1]
+
+
+@pytest.mark.parametrize("wait", [-1, float("nan"), "5"])
+def test_nobody_waits_for_ever_by_mistake(tmp_path: Path, wait: Any) -> None:
+    with pytest.raises(OptionError, match="wait must be seconds"):
+        LiveExperiment(tmp_path, wait=wait)
 
 
 def test_a_recording_that_has_ended(tmp_path: Path) -> None:
