@@ -63,12 +63,14 @@ class ExperimentCollection(Sequence[Run]):
         workers: int | None = None,
     ) -> None:
         self.folder = Path(folder)
+        # A program that changes its working folder goes on with these recordings.
+        self._place = self.folder.absolute()
         if not self.folder.is_dir():
             raise NotADirectoryError(f"{self.folder} is no folder")
         if workers is not None and workers < 1:
             raise ValueError(f"workers: one at least, not {workers}")
         self._workers = workers
-        self._index = Index(index_path(self.folder) if index else None)
+        self._index = Index(index_path(self._place) if index else None)
         self._runs: list[Run] | None = None
 
     def _of(self, runs: Iterable[Run]) -> Self:
@@ -95,7 +97,7 @@ class ExperimentCollection(Sequence[Run]):
 
         known = self._index.load()
         found: dict[str, tuple[Path, dict[str, Any] | None, str | None]] = {}
-        for file in recordings(self.folder):
+        for file in recordings(self._place):
             name = self._name(file)
             try:
                 stamp = stamp_of(file)
@@ -129,7 +131,7 @@ class ExperimentCollection(Sequence[Run]):
 
     def _name(self, file: Path) -> str:
         place = file.parent
-        return str(place.relative_to(self.folder)) if place != self.folder else self.folder.resolve().name
+        return str(place.relative_to(self._place)) if place != self._place else place.resolve().name
 
     @overload
     def __getitem__(self, index: int | str) -> Run: ...

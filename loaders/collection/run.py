@@ -17,7 +17,7 @@ class Run(Mapping[str, Any]):
     Attributes
     ----------
     file : Path
-        The HDF5 file.
+        The HDF5 file, absolute.
     name : str
         The path of the recording's folder below that of the collection.
     """

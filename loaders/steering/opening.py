@@ -34,7 +34,7 @@ def open_contents(
     ReadError, OptionError
         As :class:`loaders.steering.dataset.JASPERSteeringDataset`.
     """
-    folder, where = Path(dataset_dir), device_of(device)
+    folder, where = Path(dataset_dir).absolute(), device_of(device)
     if use_mmap not in (None, True, False):
         raise OptionError(f"use_mmap must be None, True or False, got {use_mmap!r}")
     if not folder.is_dir():

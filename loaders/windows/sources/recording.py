@@ -65,7 +65,7 @@ def episode_sources(
     """
     if isinstance(streams, str) or every < 1:
         raise OptionError(f"expected a list of streams and every >= 1, got {streams!r} and {every}")
-    path = find_recording(recording)
+    path = find_recording(recording).absolute()
     with ExperimentLoader(path) as experiment:
         wanted = experiment.list_episodes() if episodes is None else list(episodes)
         if not wanted:

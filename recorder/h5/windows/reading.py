@@ -56,7 +56,7 @@ class WindowFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         try:
             facts = open_steadily(self.path, functools.partial(_Facts, self.path))
         except FileNotFoundError as error:
