@@ -17,10 +17,13 @@ from loaders.collection.run import Run
 from loaders.episode import EpisodeData
 from loaders.find import recordings
 from loaders.summary import align
+from recorder.format.layout import RUNNING
 
 T = TypeVar("T")
 
 _SHOWN = 20
+_PASSING = (UNREADABLE, RUNNING)
+"""What a recording may cease to be without a change of its file."""
 _MANY = 64
 """Recordings to be read from which on a bar shows how far that is."""
 
@@ -123,7 +126,7 @@ class ExperimentCollection(Sequence[Run]):
                     del found[name]
                     continue
                 # One that changed while it was read is read again the next time.
-                if stamp is not None and row["status"] != UNREADABLE and _is_still(file, stamp):
+                if stamp is not None and row["status"] not in _PASSING and _is_still(file, stamp):
                     keep(name, stamp, row)
                 found[name] = file, row, stamp
         empty = dict.fromkeys(COLUMNS)
