@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, overload
 from loaders.collection.facts import COLUMNS, UNREADABLE, facts_of
 from loaders.collection.fan import arrays, map_episodes
 from loaders.collection.index import Index, index_path, kept, stamp_of
+from loaders.collection.readable import Unreadable, readable
 from loaders.collection.reading import read_rows
 from loaders.collection.run import Run
 from loaders.episode import EpisodeData
@@ -212,7 +213,7 @@ class ExperimentCollection(Sequence[Run]):
         return {key: row for key, row in found.items() if _differ(list(row.values()))}
 
     def map_episodes(
-        self, function: Callable[[EpisodeData], T], client: Any = None
+        self, function: Callable[[EpisodeData], T], client: Any = None, *, unreadable: Unreadable = "raise"
     ) -> dict[tuple[str, int], T]:
         """What ``function`` returns of every episode, by the recording's name and the episode's id.
 
@@ -224,15 +225,22 @@ class ExperimentCollection(Sequence[Run]):
         client : dask.distributed.Client, optional
             Whose workers do it, each with files of its own opened by path: they must see them where this
             process does. Without one it is done here, one after the other.
+        unreadable : {"raise", "skip"}
+            Of recordings that cannot be opened: an error that names them before anything is done, or a
+            warning, and the others' results.
 
         Raises
         ------
+        ReadError
+            A recording cannot be read.
         Exception
             What ``function`` raised, with a note that says of which episode.
         """
-        return map_episodes(self.runs, function, client)
+        return map_episodes(readable(self.runs, unreadable), function, client)
 
-    def to_dask(self, stream: str, *, rows: int = 100_000) -> dict[tuple[str, int], Any]:
+    def to_dask(
+        self, stream: str, *, rows: int = 100_000, unreadable: Unreadable = "raise"
+    ) -> dict[tuple[str, int], Any]:
         """A stream of all episodes as lazy ``dask.array.Array``, by the recording's name and episode's id.
 
         Parameters
@@ -241,13 +249,17 @@ class ExperimentCollection(Sequence[Run]):
             As :meth:`EpisodeData.stream` takes it: ``"neural_states/v"``. Episodes without it are left out.
         rows : int
             Of a chunk.
+        unreadable : {"raise", "skip"}
+            As of :meth:`map_episodes`.
 
         Raises
         ------
+        ReadError
+            A recording cannot be read.
         ImportError
             Dask is not installed.
         """
-        return arrays(self.runs, stream, rows)
+        return arrays(readable(self.runs, unreadable), stream, rows)
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row per recording, indexed by ``name``; fresh.
