@@ -20,7 +20,8 @@ def readable(runs: Sequence[Run], unreadable: Unreadable) -> list[Run]:
     Parameters
     ----------
     unreadable : {"raise", "skip"}
-        ``skip`` opens each, and leaves those out that do not open, with one warning that names them.
+        ``skip`` opens each, and leaves those out that do not open, with one warning that names them. Those of
+        which the table says that they cannot be read are not opened again: one may end the process.
 
     Raises
     ------
@@ -29,15 +30,17 @@ def readable(runs: Sequence[Run], unreadable: Unreadable) -> list[Run]:
     OptionError
         Another word.
     """
+    bad: list[tuple[Run, object]] = [(run, run.get("error")) for run in runs if run["status"] == UNREADABLE]
     if unreadable == "raise":
-        bad = [(run, run.get("error")) for run in runs if run["status"] == UNREADABLE]
         if bad:
-            raise ReadError(f'{_said(bad)}. unreadable="skip" leaves them out')
+            raise ReadError(f'{_said(bad)}. unreadable="skip" leaves them out, refresh() looks again')
         return list(runs)
     if unreadable != "skip":
         raise OptionError(f'unreadable must be "raise" or "skip", got {unreadable!r}')
-    found, bad = [], []
+    found = []
     for run in runs:
+        if run["status"] == UNREADABLE:
+            continue
         try:
             with run.load() as loader:
                 loader.list_episodes()

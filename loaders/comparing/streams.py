@@ -34,7 +34,7 @@ ROWS = 20_000
 """Rows of a stream that are compared at a time, unless they are wide."""
 _BYTES = 32 << 20
 _KEPT = 4 << 20
-_CELLS = 16 << 20
+_CELLS = 4 << 20
 _EVENT_BYTES = 2 << 20
 """Of documents, whose values take some ten times as much."""
 

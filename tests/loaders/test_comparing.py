@@ -378,11 +378,14 @@ def test_when_a_checkpoint_was_saved_is_compared_by_episodes(tmp_path: Path) -> 
 
 def test_events_of_the_original_system_outside_its_streams_are_compared(tmp_path: Path) -> None:
     source = next(DATA.glob("snn_optimized_a/*/experiment_data.h5"))
-    shutil.copy(source, tmp_path / "a.h5")
-    (tmp_path / "a.h5").chmod(0o644)
-    with h5py.File(tmp_path / "a.h5", "r+") as file:
-        names: list[str] = []
-        file.visit(names.append)
-        steps = next(name for name in names if "/events/" in name and name.endswith("timesteps"))
-        file[steps][-1] = 10**9
-    assert any("/events" in line for line in found(source, tmp_path / "a.h5", ("data",)))
+    for number, copied in enumerate(("a.h5", "b.h5")):
+        shutil.copy(source, tmp_path / copied)
+        (tmp_path / copied).chmod(0o644)
+        with h5py.File(tmp_path / copied, "r+") as file:
+            names: list[str] = []
+            file.visit(names.append)
+            steps = next(name for name in names if "/events/" in name and name.endswith("timesteps"))
+            file[steps][-1] = 10**9 + number
+    lines = found(tmp_path / "a.h5", tmp_path / "b.h5", ("data",))
+    assert [line for line in lines if "/events" in line]
+    assert found(tmp_path / "a.h5", tmp_path / "a.h5") == []
