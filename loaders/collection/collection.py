@@ -264,6 +264,8 @@ class ExperimentCollection(Sequence[Run]):
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row per recording, indexed by ``name``; fresh.
 
+        Bytes of names that are not UTF-8 are written as escapes: ``run\\udcff``.
+
         Raises
         ------
         ImportError
@@ -273,7 +275,7 @@ class ExperimentCollection(Sequence[Run]):
             import pandas as pd
         except ImportError as error:
             raise ImportError("to_pandas() needs pandas: python -m pip install pandas") from error
-        return pd.DataFrame([dict(run) for run in self.runs], columns=self.columns).set_index("name")
+        return pd.DataFrame([run.encodable() for run in self.runs], columns=self.columns).set_index("name")
 
     def __repr__(self) -> str:
         if not self.runs:

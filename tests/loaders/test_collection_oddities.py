@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,17 @@ def test_a_row_that_no_document_holds_keeps_no_other_out_of_the_index(
         runs = ExperimentCollection(tmp_path, workers=1)
         assert list(runs["b"]["config.layers"]) == ["l1"]
         assert read == ["b"]
+
+
+def test_names_that_are_not_utf_8_are_rows_of_a_frame(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    record(tmp_path, "a")
+    record(tmp_path, "b").rename(tmp_path / os.fsdecode(b"b\xff"))
+    runs = ExperimentCollection(tmp_path, index=False)
+    frame = runs.to_pandas()
+    assert list(frame.index) == ["a", r"b\udcff"]
+    assert list(frame["config.lr"]) == [1.0, 1.0]
+    assert runs["b\udcff"].name == "b\udcff"
 
 
 _PLAIN = """
