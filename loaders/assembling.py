@@ -13,7 +13,7 @@ from loaders.comparing.episodes import unequal_episodes
 from loaders.comparing.recordings import differences
 from loaders.experiment import ExperimentLoader
 from loaders.find import find_recording
-from recorder.errors import DamagedError, InputError, ReadError
+from recorder.errors import DamagedError, InputError, ReadError, WriteError
 from recorder.format.layout import (
     DATA_FILE,
     DROPPED,
@@ -25,7 +25,8 @@ from recorder.format.layout import (
     UNVERIFIED,
     episode_path,
 )
-from recorder.h5.assembling import Assembly, page_of, settle, soft_links
+from recorder.h5.assembling import Assembly, chosen_filter, page_of, settle, soft_links
+from recorder.h5.draft import failed
 from recorder.h5.lock import RecordingLock
 from recorder.h5.repair import needs_recovery
 from recorder.h5.verify import verify
@@ -60,6 +61,7 @@ def pack(
         Filter for every dataset in chunks: ``gzip``, ``lzf``, ``szip``, one of hdf5plugin, None; chunks go
         over as they are stored by default.
     level : int, optional
+        Of the filter; only where ``compression`` names one that has levels.
     cloud : bool
         Lay the file out for range reads over a network: HDF5's own structures lie together, apart from data.
     scales : bool
@@ -70,14 +72,19 @@ def pack(
 
     Raises
     ------
+    OptionError
+        A filter or level that cannot be had; or a level without a filter, which would change nothing.
     ReadError
         It is being written, or no recording of flightrec; or the result is not what the recording is.
     FileExistsError
         There is something at ``out``.
+    WriteError
+        The disk is full. The recording is as it was, and nothing is left of what was to come of it.
     """
+    chosen_filter(compression, level)
     with _for_packing(path, in_place=out is None) as loader:
         target = Path(os.path.realpath(loader.h5_path)) if out is None else _target(out)
-        with _draft(target) as draft:
+        with _draft(target, [loader.h5_path]) as draft:
             ids = loader.list_episodes()
             page = page_of(loader.h5_path.stat().st_size) if cloud else 0
             with Assembly(draft, compression=compression, level=level, cloud=page) as made:
@@ -106,10 +113,11 @@ def split(
     ------
     InputError
         No episodes, or one that is not there; or a soft link leads to one that is left out.
-    ReadError, FileExistsError
+    ReadError, FileExistsError, WriteError
         As :func:`pack`.
     """
-    with ExperimentLoader(path) as loader, _draft(target := _target(out)) as draft:
+    target = _target(out)
+    with ExperimentLoader(path) as loader, _draft(target, [loader.h5_path]) as draft:
         _require_finished(loader)
         there = loader.list_episodes()
         wanted = sorted(set(episodes))
@@ -133,14 +141,15 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
     """Write the episodes of several finished recordings into one, numbered anew in the order given.
 
     Configuration, metadata, code and network are those of the first; the root document ``merged`` has those
-    of all, and which episode was which. Networks must be the same.
+    of all, and which episode was which. Networks must be the same. Where one of them has dimension scales,
+    the streams of all episodes get them.
 
     Raises
     ------
     InputError
         No recordings; or their networks differ; or a soft link of the first leads to an episode, whose number
         will be another.
-    ReadError, FileExistsError
+    ReadError, FileExistsError, WriteError
         As :func:`pack`.
     """
     with contextlib.ExitStack() as stack:
@@ -148,7 +157,7 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
         if not loaders:
             raise InputError("recordings", "one at least", "none")
         target = _target(out)
-        draft = stack.enter_context(_draft(target))
+        draft = stack.enter_context(_draft(target, [loader.h5_path for loader in loaders]))
         for loader in loaders:
             _require_finished(loader)
         first = loaders[0]
@@ -178,7 +187,6 @@ def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None
 def _target(out: Pathlike) -> Path:
     place = Path(out)
     if place.suffix not in (".h5", ".hdf5"):
-        place.mkdir(parents=True, exist_ok=True)
         place = place / DATA_FILE
     if place.exists():
         raise FileExistsError(f"{place} exists already")
@@ -186,12 +194,25 @@ def _target(out: Pathlike) -> Path:
 
 
 @contextlib.contextmanager
-def _draft(target: Path) -> Iterator[Path]:
+def _draft(target: Path, sources: list[Path]) -> Iterator[Path]:
+    """Where to write what becomes ``target``; where that fails, nothing is left, nor folders made for it."""
+    made = [folder for folder in target.parents if not folder.exists()]
     draft = target.with_name(target.name + ".new")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield draft
+        made = []
+    except WriteError as error:
+        cause = error.__cause__
+        why = failed(target, cause) if isinstance(cause, OSError) else error
+        whole = "the recording is" if len(sources) == 1 else "the recordings are"
+        raise WriteError(f"{why}; {whole} as before") from cause
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _require_finished(loader: ExperimentLoader) -> None:

@@ -20,7 +20,7 @@
     │   └── DuplicateError (ValueError)     saved once per file, or an episode id used twice
     ├── RingFullError (RuntimeError)        on_full="raise" and no block is free
     ├── RecordingLockedError (OSError)      another process writes this recording
-    ├── WriteError (OSError)                the writer could not store what it was given
+    ├── WriteError (OSError)                what was to be stored could not be written
     ├── ReadError (ValueError)              a recording cannot be read
     │   ├── NotRunningError (TimeoutError)  one that runs was waited for
     │   ├── CacheNotFoundError (FileNotFoundError)  there is no cache of windows
@@ -162,7 +162,7 @@ class RecordingLockedError(FlightrecError, OSError):
 
 
 class WriteError(FlightrecError, OSError):
-    """The writer could not store what it was given; its cause is chained."""
+    """What was to be stored could not be written; its cause is chained."""
 
 
 class ReadError(FlightrecError, ValueError):

@@ -283,9 +283,11 @@ class DataExporter(Opened):
             on_new=self._on_new,
             on_sealed=self._meter.add,
         )
-        self._steps = steps
         self._uninstall()
         return Episode(self, episode_id, steps)
+
+    def _entered(self, episode: Episode) -> dict[str, Any]:
+        return {"_steps": episode.steps}
 
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
         if self._before_end is not None and not self._writer.failed:

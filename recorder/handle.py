@@ -97,12 +97,12 @@ class Episode(EpisodeHandle):
 
     def __init__(self, recording: DataExporter, episode_id: int, steps: StepLog) -> None:
         super().__init__(recording, episode_id)
-        self._exporter, self._steps = recording, steps
+        self._exporter, self.steps = recording, steps
 
     @property
     def timestep_count(self) -> int:
         """Calls so far that carried a timestep's data."""
-        return self._steps.timestep_count
+        return self.steps.timestep_count
 
     @property
     def group(self) -> Any:

@@ -117,6 +117,10 @@ class Recording(Saving):
     def _begin_episode(self, episode_id: int, start: dict[str, Any]) -> EpisodeHandle:
         """Begin an episode; ``start`` is what :func:`recorder.h5.skeleton.first_attributes` takes."""
 
+    def _entered(self, episode: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Attributes that change once an episode that has begun is the current one."""
+        return {}
+
     @abc.abstractmethod
     def _finish_episode(self, end: dict[str, Any], final_state: Change | None) -> None:
         """End the current episode.
@@ -153,10 +157,14 @@ class Recording(Saving):
             **({PRECISION: dict(self.options.precisions)} if self.options.precisions else {}),
         }
         episode = self._begin_episode(number, start)
+        # One call: whatever interrupts this leaves either no episode or all of it.
+        vars(self).update(
+            self._entered(episode),
+            current_episode=episode,
+            episode_count=self.episode_count + 1,
+            _static_names=set(),
+        )
         self._used_ids.add(number)
-        self._static_names = set()
-        self.episode_count += 1
-        self.current_episode = episode
         return episode
 
     def end_episode(self, success: bool = False, summary: Mapping[str, Any] | None = None) -> None:
@@ -274,6 +282,7 @@ class Recording(Saving):
         status: str = COMPLETED,
     ) -> None:
         episode = self._require_episode()
+        self._used_ids.add(episode.episode_id)  # as in _admit_id
         end: dict[str, Any] = {
             "end_time": datetime.now().isoformat(),
             "status": status,
@@ -350,6 +359,8 @@ class Recording(Saving):
         return self.current_episode
 
     def _admit_id(self, episode_id: Any) -> int:
+        if self.current_episode is not None:
+            self._used_ids.add(self.current_episode.episode_id)  # an interrupt may have come before it was
         if episode_id is None:
             number = self.episode_count
             while number in self._used_ids:

@@ -34,3 +34,14 @@ def test_every_signal_is_delivered_and_every_handler_put_back() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_a_long_block_says_where_it_may_end() -> None:
+    done: list[int] = []
+    with pytest.raises(KeyboardInterrupt), deferred() as due:
+        for step in range(3):
+            if step == 1:
+                signal.raise_signal(signal.SIGINT)
+            done.append(step)
+            due()
+    assert done == [0, 1]

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from recorder.errors import WriteError
+from recorder.h5.draft import FULL, failed
+
 
 @contextmanager
 def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
@@ -19,6 +22,8 @@ def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
     ------
     FileExistsError
         ``target`` is there already: nothing is overwritten.
+    WriteError
+        The disk is full.
     """
     _free(target)
     made = [above for above in target.parents if not above.exists()]
@@ -32,6 +37,11 @@ def aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
         _free(target)
         part.rename(target)
         made = []
+    except OSError as error:
+        cause = error.__cause__ if isinstance(error, WriteError) else error
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            raise failed(target, cause) from cause
+        raise
     finally:
         shutil.rmtree(home, ignore_errors=True)
         with suppress(OSError):  # somebody else has put something there

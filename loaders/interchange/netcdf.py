@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from loaders.interchange.labelled import EXTRA, facts_of, to_xarray
 from loaders.interchange.seconds import Seconds
 from recorder.errors import ExportError
 from recorder.format.layout import episode_path
+from recorder.h5.draft import draft_bytes
 
 if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
@@ -47,21 +48,22 @@ def to_netcdf(
     check_known(recording, units, (name for names in known.values() for name in names))
     target = Path(path)
     bar = tqdm(total=0, desc="netCDF", unit="B", unit_scale=True, delay=1.0, leave=False, disable=None)
-    with aside(target) as part, bar, h5netcdf.File(part, "w") as file:
+    with aside(target) as part, bar, draft_bytes(part) as raw, h5netcdf.File(raw, "w") as file:
         file.attrs.update(facts_of(recording))
         for episode in found:
             own = {name: unit for name, unit in (units or {}).items() if name in known[episode.episode_id]}
             for node in to_xarray(episode, dt, own).subtree:
                 place = f"{episode_path(episode.episode_id)}{node.path.rstrip('/')}"
-                _Group(file.create_group(place), place, bar, as_float32).put(
+                _Group(file.create_group(place), place, bar, raw.step, as_float32).put(
                     *xarray.conventions.encode_dataset_coordinates(node.to_dataset())
                 )
     return target
 
 
 class _Group:
-    def __init__(self, group: Any, place: str, bar: Any, as_float32: bool) -> None:
+    def __init__(self, group: Any, place: str, bar: Any, step: Callable[[], None], as_float32: bool) -> None:
         self.group, self.place, self.bar, self.as_float32 = group, place, bar, as_float32
+        self.step = step
 
     def put(self, variables: Mapping[Any, Any], attributes: Mapping[Any, Any]) -> None:
         self.group.attrs.update(attributes)
@@ -90,6 +92,7 @@ class _Group:
             values: NDArray[Any] = variable[first : first + size].values
             made[first : first + size] = values.astype(kind, copy=False)
             self.bar.update(values.nbytes)
+            self.step()
 
     def kind(self, name: str, dtype: np.dtype[Any]) -> tuple[np.dtype[Any], dict[str, str]]:
         """The dtype that is stored, and the attributes by which xarray makes the own one of it."""

@@ -23,6 +23,7 @@ from loaders.interchange.trains import Trains
 from recorder.errors import ExportError, ExportWarning
 from recorder.format.document import dumps
 from recorder.format.layout import BEHAVIOR, EVENTS, NEURAL, REWARDS, SPIKES, TIMESTEPS, WEIGHT_CHANGES
+from recorder.h5.draft import draft_file
 
 if TYPE_CHECKING:
     from loaders.experiment import ExperimentLoader
@@ -59,7 +60,11 @@ def to_nwb(
         content = _Content(pynwb, file, recording, placed, step, units or {}, watched)
         content.add(names)
         add_trials(file, recording, placed, step)
-        with pynwb.NWBHDF5IO(part, "w") as io:
+        with (
+            draft_file(part, libver=None) as (made, then),
+            watched.after_each(then),
+            pynwb.NWBHDF5IO(file=made, mode="w") as io,
+        ):
             io.write(file)
     if content.wide:
         warnings.warn(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,12 +25,25 @@ class Watched:
             total=0, desc=label, unit="B", unit_scale=True, delay=1.0, leave=False, disable=None
         )
 
+        self._then: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def after_each(self, then: Callable[[], None]) -> Iterator[None]:
+        """Call ``then`` after each read within the block."""
+        self._then = then
+        try:
+            yield
+        finally:
+            self._then = None
+
     def __call__(self, column: Column) -> Column:
         self._bar.total = (self._bar.total or 0) + len(column) * column.row_bytes
 
         def read(first: int, last: int) -> NDArray[Any]:
             found = column.read(first, last)
             self._bar.update((last - first) * column.row_bytes)
+            if self._then is not None:
+                self._then()
             return found
 
         return Column(column.shape, column.dtype, read)

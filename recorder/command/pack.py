@@ -13,7 +13,7 @@ from recorder.command.text import size
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File or folder; in place by default.")
 @click.option("--compression", help="Filter for every dataset: gzip, zstd …, none. As it is by default.")
-@click.option("--level", type=int, help="Level of the filter.")
+@click.option("--level", type=int, help="Level of the filter that --compression names.")
 @click.option("--cloud", is_flag=True, help="Lay it out for range reads over a network.")
 @click.option("--scales", is_flag=True, help="Add dimension scales, for xarray and netCDF-4 programs.")
 def command(

@@ -10,21 +10,24 @@ import posixpath
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
 from h5py import h5l, h5o
 
+from recorder.errors import OptionError
 from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
 from recorder.h5 import make
-from recorder.h5.keywords import filter_keywords
+from recorder.h5.attached import Attached
+from recorder.h5.draft import draft_file, failed
+from recorder.h5.keywords import filter_keywords, require_level
 from recorder.h5.reading.budget import check_chunk
 from recorder.h5.reading.guard import damage, links, open_child
 from recorder.h5.reading.rows import read_rows
-from recorder.h5.scales import SCALING, is_scale, put_scales, remove_scales
+from recorder.h5.scales import is_scale, put_scales, scaling
 from recorder.h5.skeleton import put_text
-from recorder.h5.transaction import LIBVER
 from recorder.h5.tree import get_document, put_document
 
 _LEAST_PAGE, _MOST_PAGE, _PAGES = 1 << 14, 1 << 20, 64
@@ -40,6 +43,18 @@ def page_of(nbytes: int) -> int:
     while page < _MOST_PAGE and page * _PAGES < nbytes:
         page *= 2
     return page
+
+
+def chosen_filter(compression: str | None, level: int | None) -> dict[str, Any] | None:
+    """Keywords of the filter that every dataset gets; None for the chunks as they are, ``"keep"``.
+
+    Raises
+    ------
+    OptionError
+        A filter that this HDF5 cannot write, or a level that would change nothing.
+    """
+    require_level(compression, level)
+    return None if compression == "keep" else filter_keywords(compression, level)
 
 
 class Assembly:
@@ -58,23 +73,29 @@ class Assembly:
     Raises
     ------
     OptionError
-        A filter that this HDF5 cannot write.
+        A filter that this HDF5 cannot write, or a level that it has not.
+    WriteError
+        Of every method, and at the end: there is no room for it on the disk.
     """
 
     def __init__(
         self, path: Path, *, compression: str | None = "keep", level: int | None = None, cloud: int = 0
     ) -> None:
-        self._keywords = None if compression == "keep" else filter_keywords(compression, level)
+        self._keywords = chosen_filter(compression, level)
         strategy = {"fs_strategy": "page", "fs_page_size": cloud} if cloud else {}
-        self.file = h5py.File(path, "w", libver=LIBVER, **strategy)
+        self._draft = draft_file(path, **strategy)
         self._chosen = (compression, level)
         self._scaled = False
 
     def __enter__(self) -> Assembly:
+        self.file, self._step = self._draft.__enter__()
+        self._attached = Attached(self.file)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._draft.__exit__(kind, error, trace)
 
     def begin(self, source: h5py.File) -> None:
         """Root attributes, and all groups but those of episodes and checkpoints, which are empty."""
@@ -86,7 +107,7 @@ class Assembly:
             if name in _OURS:
                 continue
             if is_scale(source, name):
-                # Scales refer to objects of their file, and are made anew.
+                # Of dense streams: these are made anew.
                 self._scaled = True
                 continue
             self._copy(source, name, self.file, name)
@@ -131,10 +152,9 @@ class Assembly:
 
     def scales(self, *, wanted: bool) -> None:
         """Dimension scales, once all is there: where they are wanted, or the source has them."""
-        if self._scaled:
-            remove_scales(self.file)
-        if wanted or self._scaled:
+        if wanted or self._scaled or self._attached.dense:
             put_scales(self.file)
+        self._attached.put()
 
     def put(self, texts: Mapping[str, str], numbers: Mapping[str, int]) -> None:
         """Root attributes in place of those of their names; numbers that are 0 are left out."""
@@ -146,11 +166,14 @@ class Assembly:
                 self.file.attrs[name] = np.int64(number)
 
     def _copy(self, parent: Any, name: str, target: h5py.Group, new: str) -> None:
-        if self._keywords is None:
-            h5o.copy(parent.id, name.encode(), target.id, new.encode())
-            return
-        with damage(f"{parent.name}/{name}"):
-            self._rewrite(open_child(parent, name.encode(), name), target, new)
+        with damage(f"{parent.name.rstrip('/')}/{name}"):
+            source = h5o.open(parent.id, name.encode())
+            if self._keywords is None:
+                h5o.copy(parent.id, name.encode(), target.id, new.encode())
+            else:
+                self._rewrite(open_child(parent, name.encode(), name), target, new)
+            self._step()
+            self._attached.take(source, f"{target.name.rstrip('/')}/{new}")
 
     def _link(self, parent: Any, name: str, target: h5py.Group, new: str) -> None:
         make.copy_link(parent.id, name.encode(), target.id, new.encode())
@@ -173,14 +196,20 @@ class Assembly:
     def _refiltered(self, item: h5py.Dataset, target: h5py.Group, name: str) -> h5py.Dataset:
         check_chunk(item)
         assert self._keywords is not None
-        made = target.create_dataset(
-            name, item.shape, item.dtype, maxshape=item.maxshape, chunks=item.chunks, **self._keywords
-        )
+        try:
+            made = target.create_dataset(
+                name, item.shape, item.dtype, maxshape=item.maxshape, chunks=item.chunks, **self._keywords
+            )
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            raise OptionError(
+                f"compression={self._chosen[0]!r} cannot be had for {item.name}: {error}"
+            ) from error
         rows = max(1, _BLOCK_BYTES // max(1, item.dtype.itemsize * int(np.prod(item.shape[1:])) or 1))
         rows = -(-rows // item.chunks[0]) * item.chunks[0]
         for start in range(0, item.shape[0], rows):
             stop = min(start + rows, item.shape[0])
             made[start:stop] = read_rows(item, start, stop)
+            self._step()
         return made
 
 
@@ -211,8 +240,9 @@ def soft_links(file: h5py.File) -> Iterator[tuple[str, str]]:
 
 def put_attributes(source: Any, target: Any) -> None:
     """Copy attributes as they are stored, but for those of scales."""
+    left = scaling(source.id) if isinstance(source, h5py.Dataset) else []
     for name in source.attrs:
-        if name not in SCALING:
+        if name.encode("utf-8", "surrogateescape") not in left:
             stored = source.attrs.get_id(name)
             target.attrs.create(name, source.attrs[name], shape=stored.shape, dtype=stored.dtype)
 
@@ -224,7 +254,18 @@ def settle(draft: Path, path: Path, *, replace: bool) -> None:
     ------
     FileExistsError
         Not to replace anything, and something is there by now.
+    WriteError
+        The disk is full, or does not take it.
     """
+    try:
+        _settle(draft, path, replace=replace)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise failed(draft, error) from error
+
+
+def _settle(draft: Path, path: Path, *, replace: bool) -> None:
     descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

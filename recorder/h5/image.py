@@ -95,7 +95,7 @@ class Image:
         for (name, _), reference in zip(self._roots, references, strict=True):
             if group.links.exists(name):
                 # What an interrupted change has left of it.
-                group.links.unlink(name)
+                group.unlink(name)
             h5o.link(h5r.dereference(reference, file.id), group, name, make.unicode())
 
     def _attributes(self, attributes: Mapping[str, Any]) -> Attributes:

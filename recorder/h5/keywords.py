@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import h5py
+import numpy as np
 
 from recorder.errors import OptionError
 
@@ -12,7 +13,7 @@ GZIP = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 """What datasets have when nothing else was asked for."""
 
 _PLUGINS = {
-    "bitshuffle": ("Bitshuffle", "clevel"),
+    "bitshuffle": ("Bitshuffle", None),
     "blosc": ("Blosc", "clevel"),
     "blosc2": ("Blosc2", "clevel"),
     "bzip2": ("BZip2", "blocksize"),
@@ -22,6 +23,7 @@ _PLUGINS = {
     "zstd": ("Zstd", "clevel"),
 }
 _LOSSY = ("zfp",)
+_WITHOUT_LEVELS = ("lzf", "szip", *(name for name, (_, keyword) in _PLUGINS.items() if keyword is None))
 
 
 def filter_keywords(compression: str | None, level: int | None) -> dict[str, Any]:
@@ -33,17 +35,36 @@ def filter_keywords(compression: str | None, level: int | None) -> dict[str, Any
     Raises
     ------
     OptionError
-        A filter this HDF5 cannot write with, or hdf5plugin is not installed.
+        A filter this HDF5 cannot write with, a level that it does not take, or hdf5plugin is not installed.
     """
     if compression is None:
         return {}
     if compression == "gzip":
+        if level is not None and level not in range(10):
+            raise OptionError(f"compression_level={level!r} does not fit 'gzip': it takes 0 to 9")
         return {"compression": "gzip", "compression_opts": 4 if level is None else level, "shuffle": True}
     if compression in ("lzf", "szip"):
         if compression not in h5py.filters.encode:
             raise OptionError(f"compression={compression!r}: this build of HDF5 cannot write it")
         return {"compression": compression, "shuffle": True}
     return {**_plugin(compression, level), "shuffle": True}
+
+
+def require_level(compression: str | None, level: int | None) -> None:
+    """Refuse a level that would change nothing; ``"keep"`` stands for chunks as they are stored.
+
+    Raises
+    ------
+    OptionError
+    """
+    if level is None:
+        return
+    if isinstance(level, bool) or not isinstance(level, int | np.integer):
+        raise OptionError(f"level must be a whole number, got {level!r}")
+    if compression == "keep":
+        raise OptionError(f"level={level}: chunks stay as they are stored; name a compression, such as gzip")
+    if compression is None or compression in _WITHOUT_LEVELS:
+        raise OptionError(f"level={level}: compression={compression!r} has no levels")
 
 
 def _plugin(name: str, level: int | None) -> dict[str, Any]:

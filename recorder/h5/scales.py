@@ -7,12 +7,14 @@ of its own; the first axis of neural states is ``neuron`` where it has as many e
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import h5py
 import numpy as np
 
+from recorder.errors import DamagedError
 from recorder.format.layout import (
     BEHAVIOR,
     EPISODES,
@@ -26,8 +28,8 @@ from recorder.format.layout import (
 from recorder.h5.reading.guard import child_dataset, child_group, names
 
 NEURON, _AXIS = "neuron", "axis_"
-SCALING = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST")
-"""Attributes by which HDF5 keeps scales, and what has them."""
+DIMENSION_LIST = b"DIMENSION_LIST"
+"""The attribute by which HDF5 keeps scales of a dataset, for each axis."""
 
 
 def put_scales(file: h5py.File, episode_ids: Iterable[int] | None = None) -> None:
@@ -58,16 +60,34 @@ def is_scale(file: h5py.File, name: str) -> bool:
     return found is not None and bool(h5py.h5ds.is_scale(found.id))
 
 
-def remove_scales(file: h5py.File) -> None:
-    """Have dense streams, copied from a file with scales, refer to nothing."""
+def scaling(dataset: h5py.h5d.DatasetID) -> list[bytes]:
+    """Attributes by which HDF5 keeps the scales of a dataset, or that it is one."""
+    names = [DIMENSION_LIST]
+    if h5py.h5ds.is_scale(dataset):
+        names += [b"CLASS", b"NAME", b"REFERENCE_LIST"]
+    return [name for name in names if h5py.h5a.exists(dataset, name)]
 
-    def look(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            for name in SCALING:
-                if name in item.attrs:
-                    del item.attrs[name]
 
-    file[EPISODES].visititems(look)
+def scales_at(dataset: h5py.h5d.DatasetID, axis: int, path: str) -> list[h5py.h5d.DatasetID]:
+    """The scales of an axis.
+
+    Raises
+    ------
+    DamagedError
+        One that is named is not there.
+    """
+    found: list[h5py.h5d.DatasetID] = []
+    with contextlib.suppress(RuntimeError, OSError, KeyError, ValueError, TypeError):
+        if not h5py.h5a.exists(dataset, DIMENSION_LIST):
+            return found
+        stored = h5py.h5a.open(dataset, DIMENSION_LIST)
+        # HDF5 reads as many as the dataset has axes, whatever is there.
+        if stored.shape == (dataset.rank,) and stored.get_type().get_class() == h5py.h5t.VLEN:
+            if h5py.h5ds.get_num_scales(dataset, axis):
+                h5py.h5ds.iterate(dataset, axis, found.append)
+            if all(h5py.h5ds.is_scale(scale) for scale in found):
+                return found
+    raise DamagedError(f"{path}: the scale of its axis {axis} is not there")
 
 
 def _part(group: h5py.Group, axes: _Axes, neural: bool) -> None:
@@ -79,6 +99,8 @@ def _part(group: h5py.Group, axes: _Axes, neural: bool) -> None:
         clock = group[own if own in group else TIMESTEPS]
         if len(clock) != len(dataset) or h5py.h5ds.get_num_scales(dataset.id, 0):
             continue
+        if h5py.h5ds.is_scale(dataset.id):
+            continue  # of somebody's own: HDF5 gives a scale no scales
         if not h5py.h5ds.is_scale(clock.id):
             clock.make_scale(clock.name.rpartition("/")[2])
         dataset.dims[0].attach_scale(clock)

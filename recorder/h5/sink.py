@@ -254,7 +254,8 @@ def feed(
     ended: list[EpisodeWriter] = []
     for record in records:
         if record.kind == START:
-            if episode is not None:
+            # One of the same number is the rest of a start that was interrupted, and has no steps.
+            if episode is not None and episode.episode_id != record.meta["start"]["episode_id"]:
                 # Whatever kept its end from being logged: its steps are there, and so it ends.
                 episode.close({"end_time": record.meta["start"]["start_time"], "status": INTERRUPTED})
                 ended.append(episode)

@@ -5,13 +5,16 @@ https://github.com/AllenInstitute/sonata/blob/master/docs/SONATA_DEVELOPER_GUIDE
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from recorder.h5.draft import draft_file
 
 _MAGIC, _VERSION = 0x0A7A, (0, 1)
 _SORTING = {"none": 0, "by_id": 1, "by_time": 2}
@@ -28,7 +31,7 @@ def write_spikes(
     by_time: bool,
 ) -> None:
     """Times in milliseconds and neurons, ``(spikes,)`` each, in the order in which they come."""
-    with _made(path) as file:
+    with _made(path) as (file, step):
         group = file.create_group(f"spikes/{population}")
         kind = h5py.enum_dtype(_SORTING, np.uint8)
         group.attrs.create("sorting", _SORTING["by_time" if by_time else "none"], dtype=kind)
@@ -38,6 +41,7 @@ def write_spikes(
         for values, neurons in blocks:
             _extend(times, values)
             _extend(nodes, neurons.astype(np.uint64))
+            step()
 
 
 def report_stop(first: float, step: float, rows: int) -> float | None:
@@ -73,7 +77,7 @@ def write_report(
     units: str,
 ) -> None:
     """A value of each neuron, ``(rows, width)`` in blocks; ``time`` is start, stop and step in ms."""
-    with _made(path) as file:
+    with _made(path) as (file, step):
         group = file.create_group(f"report/{population}")
         data = _growing(group, "data", dtype, width)
         data.attrs["units"] = units
@@ -86,13 +90,15 @@ def write_report(
         clock.attrs["units"] = "ms"
         for values in blocks:
             _extend(data, values)
+            step()
 
 
-def _made(path: Path) -> h5py.File:
-    file = h5py.File(path, "x")
-    file.attrs["magic"] = np.uint32(_MAGIC)
-    file.attrs["version"] = np.array(_VERSION, np.uint32)
-    return file
+@contextlib.contextmanager
+def _made(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    with draft_file(path, libver=None) as (file, step):
+        file.attrs["magic"] = np.uint32(_MAGIC)
+        file.attrs["version"] = np.array(_VERSION, np.uint32)
+        yield file, step
 
 
 def _growing(group: h5py.Group, name: str, dtype: np.dtype[Any], *row: int) -> h5py.Dataset:

@@ -17,6 +17,7 @@ from h5py import h5a
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loaders import ExperimentLoader
 from recorder import DataExporter, SpikeIndices
 from recorder.h5.frame import Frame, GroupForm
 from recorder.h5.heap import Heap
@@ -24,6 +25,7 @@ from recorder.h5.image import Image
 from recorder.h5.seal import seal, seal_together
 from recorder.h5.superblock import lookup3
 from recorder.h5.verify import verify
+from tests.killed import as_killed
 
 _TIMES = ("start_time", "end_time", "timestamp")
 _GROUPS = ("neural", "spikes", "behavior", "reward", "weights", "events", "static", "final", "summary")
@@ -242,6 +244,45 @@ def test_each_block_is_sealed_with_hdf5s_checksum() -> None:
         for wrong in (packed[:-1], packed + 1, packed[:1] * 0, [2**32 - 1]):
             with pytest.raises(ValueError, match="lengths"):
                 seal(unsealed, np.array(wrong, np.uint32))
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["", "seen"])
+@pytest.mark.parametrize("laid_out", [False, True], ids=["by HDF5", "laid out"])
+@pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+def test_an_episode_whose_start_was_interrupted_is_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool, laid_out: bool, killed: bool
+) -> None:
+    """Ctrl-C after the ring has the start of an episode, and before the caller knows of it."""
+    monkeypatch.setattr("recorder.h5.sink.worth_it", lambda episodes: laid_out and episodes > 0)
+    begin, interrupts = DataExporter._begin_episode, iter([KeyboardInterrupt])
+
+    def interrupted(exporter: DataExporter, *arguments: Any) -> Any:
+        found = begin(exporter, *arguments)
+        for interrupt in interrupts:
+            raise interrupt
+        return found
+
+    monkeypatch.setattr(DataExporter, "_begin_episode", interrupted)
+    with DataExporter("run", tmp_path, neural_sampling_rate=1) as exporter:
+        with pytest.raises(KeyboardInterrupt):
+            exporter.start_episode()
+        if seen:
+            assert exporter.h5_file is not None
+        for number in range(2):
+            exporter.start_episode()
+            for step in range(20):
+                exporter.log(step, reward=float(number), behavior={"x": np.full(3, step)})
+            exporter.end_episode(success=True)
+        path = as_killed(exporter, tmp_path / "killed") if killed else exporter.h5_path
+    with ExperimentLoader(path) as loader:
+        assert loader.status == ("recovered" if killed else "completed")
+        assert loader.list_episodes() == [0, 1]
+        for number in range(2):
+            episode = loader.get_episode(number)
+            assert episode.status == "completed"
+            assert episode.get_rewards()["rewards"].tolist() == [number] * 20
+            assert episode.get_behavior()["x"].tolist() == [[step] * 3 for step in range(20)]
+    assert not list(verify(path))
 
 
 def test_texts_of_every_length_come_back(tmp_path: Path) -> None:

@@ -152,6 +152,8 @@ def test_filters():
     assert filter_keywords("gzip", None)["compression_opts"] == 4
     with pytest.raises(OptionError, match="zstd"):
         filter_keywords("zst", None)
+    with pytest.raises(OptionError, match="level=10"):
+        filter_keywords("gzip", 10)
 
 
 def test_filters_of_hdf5plugin(group):

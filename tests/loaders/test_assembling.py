@@ -165,6 +165,29 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(path: Path, tmp_path: Path
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == []
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"level": 9},
+        {"compression": None, "level": 9},
+        {"compression": "lzf", "level": 3},
+        {"compression": "lz4", "level": 3},
+        {"compression": "bitshuffle", "level": 3},
+        {"compression": "gzip", "level": 99},
+        {"compression": "gzip", "level": -5},
+        {"compression": "gzip", "level": True},
+        {"compression": "zstd", "level": 4.5},
+        {"compression": "zstd", "level": 999},
+    ],
+)
+def test_a_level_that_cannot_be_had_is_refused_before_anything_is_done(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(OptionError, match="level"):
+        assembling.pack(tmp_path / "need not even be there", tmp_path / "out.h5", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_result_that_is_not_the_same_takes_no_place(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

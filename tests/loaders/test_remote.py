@@ -144,6 +144,8 @@ def test_an_object_store_is_read_by_ranges_from_every_process(path: Path, option
     same(path, "s3://bucket/run.h5", **options)
     with ExperimentLoader("s3://bucket/run.h5", storage_options=options) as loader:
         wanted = _rewards(loader)
+        # It compares for itself: nobody asks it once more.
+        assert not loader._recording._raw.answers.asks  # type: ignore[attr-defined]
         assert _rewards(pickle.loads(pickle.dumps(loader))) == wanted
         with multiprocessing.get_context("spawn").Pool(2) as pool:
             assert pool.map(_rewards, [loader, loader]) == [wanted, wanted]

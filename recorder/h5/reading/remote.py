@@ -9,23 +9,21 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import h5py
 
 from recorder.errors import ClosedError, DamagedError, ReadError, ReplacedError
 from recorder.h5.leftover import closed_at_exit
+from recorder.h5.reading.answers import AnotherError, Answers, Mark, is_another, mark_of
 from recorder.h5.reading.collecting import no_collection
 from recorder.h5.reading.handle import RecordingFile, is_original
 from recorder.h5.untrusted import hide_broken_heap
 
 T = TypeVar("T")
-Mark = tuple[int, str | None]
 BLOCK_BYTES = 1 << 20
 KEPT_BLOCKS = 64
-MARKS = ("ETag", "etag", "generation", "mtime")
-"""What file systems of fsspec call that which changes with the bytes of a file."""
 NEEDED = (
     'reading by URL needs fsspec: python -m pip install "flightrec[remote]", and the library of that store'
 )
@@ -36,17 +34,13 @@ def is_url(path: Any) -> bool:
     return isinstance(path, str) and "://" in path
 
 
-def _mark_of(found: Mapping[str, Any]) -> Mark:
-    return int(found["size"]), next((str(found[name]) for name in MARKS if found.get(name)), None)
-
-
 class RemoteFile(io.RawIOBase):
     """A file of fsspec for h5py to read, in which broken heaps of text look like no heaps at all.
 
     Attributes
     ----------
-    mark : tuple
-        Size, and what the store says about the bytes; another file has another one.
+    answers : Answers
+        What the store says about the bytes.
 
     Raises
     ------
@@ -68,12 +62,17 @@ class RemoteFile(io.RawIOBase):
         self._system, self._path = system, path
         self._file: Any = system.open(path, "rb", **caching, **kept)
         # Of what was opened, where it says so: asked once more, the store may mean another file.
-        self.mark = _mark_of(getattr(self._file, "details", None) or system.info(path))
-        self.size = self.mark[0]
+        mark = mark_of(getattr(self._file, "details", None) or system.info(path))
+        self.size = mark[0]
         self._position = 0
         self._lock = threading.Lock()
         self.failure: BaseException | None = None
         """What a request met. HDF5 does not survive an exception that goes through it: it gets zeros."""
+        # What a file system of files that it keeps here says is about others, as is what these say.
+        direct = getattr(self._file, "fs", None) is system
+        self.answers = Answers(self._file, mark, self._now if direct else None)
+        if mark[1] is None:
+            self._bytes_at(0, 1)  # HDF5 begins there as well, and the answer may say what it is about
 
     def readable(self) -> bool:
         """True."""
@@ -110,6 +109,7 @@ class RemoteFile(io.RawIOBase):
             with no_collection, self._lock:
                 self._file.seek(min(start, self.size))
                 data = bytes(self._file.read(wanted))
+                self.answers.came()
             if len(data) < wanted:
                 raise OSError(f"it has become shorter than the {self.size:,} bytes that it had")
         except Exception as error:
@@ -117,13 +117,26 @@ class RemoteFile(io.RawIOBase):
             return bytes(wanted)
         return data
 
+    def check(self) -> None:
+        """Have a failure that cannot be told inside HDF5, and what the store says by now of what was read."""
+        if self.failure is None:
+            try:
+                self.answers.check()
+            except Exception as error:
+                self.failure = self.failure or error
+
     def replaced(self) -> bool:
         """Whether the store has another file in this place by now; False where it does not say."""
+        if isinstance(self.failure, AnotherError):
+            return True
         try:
-            self._system.invalidate_cache(self._path)
-            return _mark_of(self._system.info(self._path)) != self.mark
+            return is_another(self.answers.mark, self._now())
         except Exception:
             return False
+
+    def _now(self) -> Mark:
+        self._system.invalidate_cache(self._path)
+        return mark_of(self._system.info(self._path))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -141,7 +154,7 @@ class RemoteRecording(RecordingFile):
     nbytes : int
         Size of the file.
     mark : tuple or None
-        The file that was opened first, see :attr:`RemoteFile.mark`. Every process reads that one or none:
+        The file that was opened first, see :class:`Answers`. Every process reads that one or none:
         rows of two files would look like those of one.
 
     Parameters
@@ -168,10 +181,15 @@ class RemoteRecording(RecordingFile):
             return self._file
         if self.closed:
             raise ClosedError(f"the loader of {self.url} has been closed: open another one")
-        self._raw = raw = RemoteFile(self.url, self.options)
-        if self.mark not in (None, raw.mark):
+        raw = RemoteFile(self.url, self.options)
+        mark = raw.answers.mark
+        if raw.failure is not None:
+            raw.close()
+            raise self._said(raw) from raw.failure
+        if self.mark is not None and is_another(self.mark, mark):
             raw.close()
             raise self._replaced()
+        self._raw = raw
         try:
             self.nbytes = raw.size
             with no_collection:
@@ -180,7 +198,7 @@ class RemoteRecording(RecordingFile):
         except OSError as error:
             raw.close()
             if raw.failure is not None:
-                raise self._said(raw.failure) from raw.failure
+                raise self._said(raw) from raw.failure
             raise DamagedError(f"{self.url} is no HDF5 file, or is damaged: {error}") from error
         try:
             self.original = is_original(file, self.path)
@@ -191,9 +209,9 @@ class RemoteRecording(RecordingFile):
         except BaseException as error:
             file.close()
             if raw.failure is not None:
-                raise self._said(raw.failure) from error
+                raise self._said(raw) from error
             raise
-        self._file, self._pid, self._index, self.mark = file, os.getpid(), None, raw.mark
+        self._file, self._pid, self._index, self.mark = file, os.getpid(), None, mark
         return file
 
     def steady(self, read: Callable[[], T]) -> T:
@@ -206,26 +224,37 @@ class RemoteRecording(RecordingFile):
         ReplacedError
             The file is another by now: make another loader.
         """
+        outermost = not getattr(self._inside, "reading", False)
+        self.file()
+        before = self._raw
+        self._inside.reading = True
         try:
             with no_collection:
                 no_collection.wait()
                 found = super().steady(read)
-        except DamagedError as error:
-            self._check(error)
+        except Exception as error:  # whatever bytes of two files lead to
+            self._check(before, error, ask=outermost)
             raise
-        self._check(None)
+        finally:
+            self._inside.reading = not outermost
+        self._check(before, None, ask=outermost)
         return found
 
-    def _check(self, cause: BaseException | None) -> None:
-        failure = self._raw.failure if self._raw is not None else None
-        if failure is not None:
-            self.refresh()
-            raise self._said(failure) from (cause or failure)
+    def _check(self, before: RemoteFile | None, cause: BaseException | None, *, ask: bool) -> None:
+        # Another thread that met a failure may have had the file opened anew.
+        for raw in (before, self._raw):
+            if raw is None:
+                continue
+            if ask:
+                raw.check()
+            if raw.failure is not None:
+                self.refresh()
+                raise self._said(raw) from (cause or raw.failure)
 
-    def _said(self, failure: BaseException) -> ReadError:
-        if self._raw is not None and self._raw.replaced():
+    def _said(self, raw: RemoteFile) -> ReadError:
+        if raw.replaced():
             return self._replaced()
-        return ReadError(f"{self.url} cannot be read: {failure}")
+        return ReadError(f"{self.url} cannot be read: {raw.failure}")
 
     def _replaced(self) -> ReplacedError:
         return ReplacedError(

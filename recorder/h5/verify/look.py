@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import h5py
 
-from recorder.errors import ReadError
+from recorder.errors import DamagedError, ReadError
 from recorder.format.layout import (
     COMMITTED,
     CONFIG,
@@ -20,13 +20,14 @@ from recorder.format.layout import (
 )
 from recorder.h5.reading.guard import attributes, child_dataset, child_group, links
 from recorder.h5.reading.rows import read_rows
+from recorder.h5.scales import scales_at
 from recorder.h5.tree import get_document
 from recorder.h5.verify.chunks import check_job, plan
 from recorder.h5.verify.episode import check_episode
 from recorder.h5.verify.finding import Finding, Tally
 from recorder.h5.verify.network import check_network
 from recorder.h5.verify.unit import Unit
-from recorder.h5.verify.walk import walk
+from recorder.h5.verify.walk import Item, walk
 
 
 class Look:
@@ -91,6 +92,7 @@ class Look:
             unit.items[found.path] = found
             if isinstance(found.thing, h5py.Dataset):
                 unit.jobs[found.path] = plan(found.thing, found.path, found.facts, counters, complete=ours)
+                yield from ((0, finding) for finding in _check_scales(found))
         tally = Tally() if self.alive else self.tally
         for job in unit.jobs.values():
             yield from check_job(job, raw, tally, unit.kept)
@@ -111,6 +113,14 @@ class Look:
             yield from check_network(unit, self._root)
         elif unit.path in (f"/{CONFIG}", f"/{METADATA}") and all(job.sound for job in unit.jobs.values()):
             get_document(unit.items[unit.path].thing, DOCUMENT)
+
+
+def _check_scales(item: Item) -> Iterator[Finding]:
+    for axis in range(len(item.thing.shape or ())):
+        try:
+            scales_at(item.thing.id, axis, item.path)
+        except DamagedError as error:
+            yield Finding(item.path, str(error).removeprefix(f"{item.path}: "))
 
 
 def _counters(group: h5py.Group | None) -> Any:
