@@ -183,6 +183,13 @@ class FlightrecDocuments:
         return None if weights is None else check_tree(weights)
 
 
+def checkpoint_facts(file: Any) -> dict[str, dict[str, Any]]:
+    """Of every checkpoint by its name what is said beside its values: ``timestamp``, ``episode_count``."""
+    group = child_group(file, CHECKPOINTS)
+    points = {} if group is None else {name: child_group(group, name) for name in names(group)}
+    return {name: attributes(point) for name, point in points.items() if point is not None}
+
+
 def stored_tree(group: Any) -> dict[str, Any]:
     """The values of a checkpoint, static data or a final state, as they were given."""
     with damage(group.name):

@@ -45,7 +45,7 @@ class ExperimentLoader:
     Attributes
     ----------
     h5_path, experiment_dir : Path
-        The HDF5 file and its folder.
+        The HDF5 file and its folder, absolute.
     h5_file : h5py.File
         The open file of this process, for whatever this class does not offer. Of a recording that is
         being written it is replaced again and again: do not keep it.
@@ -78,8 +78,11 @@ class ExperimentLoader:
         self._file: RecordingFile
         if is_remote(path):
             self.h5_path, self._file = open_remote(path, storage_options)
+            self._shown = str(self.h5_path)
         else:
-            self.h5_path = find_recording(path)
+            found = find_recording(path)
+            # A program that changes its working folder goes on with this recording.
+            self.h5_path, self._shown = found.absolute(), str(found)
             self._file = RecordingFile(self.h5_path, newest=newest)
         self.experiment_dir = self.h5_path.parent
 
@@ -268,11 +271,11 @@ class ExperimentLoader:
 
     def __repr__(self) -> str:
         if self._file.closed:
-            return printable(f"<ExperimentLoader {self.h5_path} (closed)>")
+            return printable(f"<ExperimentLoader {self._shown} (closed)>")
         name, count = self.attributes.get("experiment_name", self.h5_path.stem), len(self.list_episodes())
         status = f", {self.status}" if self.status else ""
         return printable(
-            f"<ExperimentLoader {name}: {count} episode{'' if count == 1 else 's'}{status}, {self.h5_path}>"
+            f"<ExperimentLoader {name}: {count} episode{'' if count == 1 else 's'}{status}, {self._shown}>"
         )
 
     def __str__(self) -> str:
@@ -292,7 +295,7 @@ class ExperimentLoader:
     def _open_episode(self, episode_id: int) -> StoredEpisode:
         stored = self._file.episodes().open(episode_id, original=self._file.original)
         if stored is None:
-            raise ValueError(f"Episode {episode_id} not found in {self.h5_path}")
+            raise ValueError(f"Episode {episode_id} not found in {self._shown}")
         return stored
 
 

@@ -48,7 +48,7 @@ def describe(loader: ExperimentLoader) -> str:
 
 def _described(loader: ExperimentLoader) -> str:
     facts = loader.attributes
-    lines = [printable(f"{facts.get('experiment_name', loader.h5_path.stem)}  ({loader.h5_path})")]
+    lines = [printable(f"{facts.get('experiment_name', loader.h5_path.stem)}  ({loader._shown})")]
     lines += align([[f"  {name}", text] for name, text in _facts(loader, facts) if text])
     ids = loader.list_episodes()
     lines.append(f"  {len(ids):,} episode{'' if len(ids) == 1 else 's'}" + (":" if ids else ""))

@@ -61,7 +61,7 @@ def record(exporter: Any, calls: list[dict[str, Any]], *, success: bool = True) 
     exporter.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=12)
 @given(st.lists(STREAMS, min_size=1, max_size=5), st.floats(0, 1))
 def test_what_is_stored_is_what_was_logged(segments: list[dict[str, Any]], share: float) -> None:
     calls = [streams for streams in segments for _ in range(streams["rows"])]

@@ -14,16 +14,20 @@ from loaders.collection.fan import map_episodes
 from loaders.collection.frame import frame
 from loaders.collection.index import Index, index_path, kept, stamp_of
 from loaders.collection.lazy import arrays
+from loaders.collection.readable import Unreadable, readable
 from loaders.collection.reading import read_rows
 from loaders.collection.run import Run
 from loaders.collection.values import alike, ordered
 from loaders.episode import EpisodeData
 from loaders.find import recordings
 from loaders.summary import align
+from recorder.format.layout import RUNNING
 
 T = TypeVar("T")
 
 _SHOWN = 20
+_PASSING = (UNREADABLE, RUNNING)
+"""What a recording may cease to be without a change of its file."""
 _MANY = 64
 """Recordings to be read from which on a bar shows how far that is."""
 
@@ -66,12 +70,14 @@ class ExperimentCollection(Sequence[Run]):
         workers: int | None = None,
     ) -> None:
         self.folder = Path(folder)
+        # A program that changes its working folder goes on with these recordings.
+        self._place = self.folder.absolute()
         if not self.folder.is_dir():
             raise NotADirectoryError(f"{self.folder} is no folder")
         if workers is not None and workers < 1:
             raise ValueError(f"workers: one at least, not {workers}")
         self._workers = workers
-        self._index = Index(index_path(self.folder) if index else None)
+        self._index = Index(index_path(self._place) if index else None)
         self._runs: list[Run] | None = None
 
     def _of(self, runs: Iterable[Run]) -> Self:
@@ -98,7 +104,7 @@ class ExperimentCollection(Sequence[Run]):
 
         known = self._index.load()
         found: dict[str, tuple[Path, dict[str, Any] | None, str | None]] = {}
-        for file in recordings(self.folder):
+        for file in recordings(self._place):
             name = self._name(file)
             try:
                 stamp = stamp_of(file)
@@ -124,7 +130,7 @@ class ExperimentCollection(Sequence[Run]):
                     del found[name]
                     continue
                 # One that changed while it was read is read again the next time.
-                if stamp is not None and row["status"] != UNREADABLE and _is_still(file, stamp):
+                if stamp is not None and row["status"] not in _PASSING and _is_still(file, stamp):
                     keep(name, stamp, row)
                 found[name] = file, row, stamp
         empty = dict.fromkeys(COLUMNS)
@@ -132,7 +138,7 @@ class ExperimentCollection(Sequence[Run]):
 
     def _name(self, file: Path) -> str:
         place = file.parent
-        return str(place.relative_to(self.folder)) if place != self.folder else self.folder.resolve().name
+        return str(place.relative_to(self._place)) if place != self._place else place.resolve().name
 
     @overload
     def __getitem__(self, index: int | str) -> Run: ...
@@ -212,7 +218,7 @@ class ExperimentCollection(Sequence[Run]):
         return {key: row for key, row in found.items() if _differ(list(row.values()))}
 
     def map_episodes(
-        self, function: Callable[[EpisodeData], T], client: Any = None
+        self, function: Callable[[EpisodeData], T], client: Any = None, *, unreadable: Unreadable = "raise"
     ) -> dict[tuple[str, int], T]:
         """What ``function`` returns of every episode, by the recording's name and the episode's id.
 
@@ -224,15 +230,22 @@ class ExperimentCollection(Sequence[Run]):
         client : dask.distributed.Client, optional
             Whose workers do it, each with files of its own opened by path: they must see them where this
             process does. Without one it is done here, one after the other.
+        unreadable : {"raise", "skip"}
+            Of recordings that cannot be opened: an error that names them before anything is done, or a
+            warning, and the others' results.
 
         Raises
         ------
+        ReadError
+            A recording cannot be read.
         Exception
             What ``function`` raised, with a note that says of which episode.
         """
-        return map_episodes(self.runs, function, client)
+        return map_episodes(readable(self.runs, unreadable), function, client)
 
-    def to_dask(self, stream: str, *, rows: int = 100_000) -> dict[tuple[str, int], Any]:
+    def to_dask(
+        self, stream: str, *, rows: int = 100_000, unreadable: Unreadable = "raise"
+    ) -> dict[tuple[str, int], Any]:
         """A stream of all episodes as lazy ``dask.array.Array``, by the recording's name and episode's id.
 
         Parameters
@@ -241,22 +254,27 @@ class ExperimentCollection(Sequence[Run]):
             As :meth:`EpisodeData.stream` takes it: ``"neural_states/v"``. Episodes without it are left out.
         rows : int
             Of a chunk; -1: one chunk has all of an episode.
+        unreadable : {"raise", "skip"}
+            As of :meth:`map_episodes`.
 
         Raises
         ------
         OptionError
             No such number of rows.
+        ReadError
+            A recording cannot be read.
         ReplacedError
             When they are computed: another recording is there by now.
         ImportError
             Dask is not installed.
         """
-        return arrays(self.runs, stream, rows)
+        return arrays(readable(self.runs, unreadable), stream, rows)
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` with one row per recording, indexed by ``name``; fresh.
 
-        Integers of a column that pandas would round, as some recordings have none, stay Python's.
+        Integers of a column that pandas would round, as some recordings have none, stay Python's. Bytes of
+        names that are not UTF-8 are written as escapes: ``run\\udcff``.
 
         Raises
         ------

@@ -15,7 +15,7 @@ def frame(runs: Sequence[Run], columns: Sequence[str]) -> Any:
         import pandas as pd
     except ImportError as error:
         raise ImportError("to_pandas() needs pandas: python -m pip install pandas") from error
-    made = pd.DataFrame([dict(run) for run in runs], columns=list(columns))
+    made = pd.DataFrame([run.encodable() for run in runs], columns=list(columns))
     for name in columns:
         given = [run.get(name) for run in runs]
         # Beside a gap, or a float, pandas makes floats of integers.

@@ -71,10 +71,9 @@ class Index:
         """Keep rows in place of those of the same name, and forget others."""
         if not rows and not gone:
             return
-        # A name that is not UTF-8, or a row that no document holds, is read again each time.
-        kept = {name: row for name, row in rows.items() if name.isprintable()}
+        kept = _documents(rows)
         with (
-            contextlib.suppress(sqlite3.Error, OSError, FlightrecError, ValueError),
+            contextlib.suppress(sqlite3.Error, OSError, FlightrecError),
             self._opened() as table,
             table,
         ):
@@ -83,7 +82,7 @@ class Index:
             )
             table.executemany(
                 "INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)",
-                [(name, stamp, dumps(row)) for name, (stamp, row) in kept.items()],
+                kept,
             )
 
     @contextlib.contextmanager
@@ -103,6 +102,18 @@ class Index:
             yield table
         finally:
             table.close()
+
+
+def _documents(rows: dict[str, tuple[str, dict[str, Any]]]) -> list[tuple[str, str, bytes]]:
+    """Names, stamps and rows; not of a name that is not UTF-8, or a row that no document holds.
+
+    Their recordings are read again each time.
+    """
+    found = []
+    for name, (stamp, row) in rows.items():
+        with contextlib.suppress(FlightrecError, ValueError):
+            found += [(name, stamp, dumps(row))] if name.isprintable() else []
+    return found
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ class Run(Mapping[str, Any]):
     Attributes
     ----------
     file : Path
-        The HDF5 file.
+        The HDF5 file, absolute.
     name : str
         The path of the recording's folder below that of the collection.
     """
@@ -44,9 +44,20 @@ class Run(Mapping[str, Any]):
         """The configuration by dotted keys, without ``config.``."""
         return {key.removeprefix("config."): self[key] for key in self if key.startswith("config.")}
 
+    def encodable(self) -> dict[str, Any]:
+        """A fresh dict of the columns, in whose texts bytes that are not UTF-8 are written as escapes.
+
+        File names may have such bytes; what keeps texts as UTF-8, as pandas does, refuses them.
+        """
+        return {key: _encodable(value) for key, value in self.items()}
+
     def load(self) -> ExperimentLoader:
         """Open the recording; one that was killed is repaired."""
         return ExperimentLoader(self.file)
 
     def __repr__(self) -> str:
         return printable(f"<{self.name}: {self['status']}, {self.get('steps', 0):,} steps>")
+
+
+def _encodable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -11,6 +11,7 @@ import numpy as np
 from recorder.format.printable import printable
 
 _SHOWN = 60
+_PLAIN = (str, bytes, bool, int, float)
 
 
 class _Absent:
@@ -53,30 +54,54 @@ class Difference:
 def unequal(part: str, where: str, a: Any, b: Any) -> Iterator[Difference]:
     """Differences between two values of any nesting, one for each leaf."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        for key in [*a, *(key for key in b if key not in a)]:
-            yield from unequal(
-                part, f"{where}.{key}" if where else str(key), a.get(key, ABSENT), b.get(key, ABSENT)
-            )
+        for key, one, other in _entries_of(a, b):
+            yield from unequal(part, f"{where}.{key}" if where else str(key), one, other)
     elif not same(a, b):
         yield Difference(part, where, a, b)
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal in type, dtype, shape and value; NaN equals NaN."""
+    """Equal in type, dtype, shape and value; NaN equals NaN, and -0.0 equals 0.0."""
     if type(a) is not type(b):
         return False
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and a.shape == b.shape and not unlike(a, b).any()
+    if isinstance(a, np.ndarray | np.generic):
+        return a.dtype == b.dtype and a.shape == b.shape and not np.any(unlike(a, b))
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, set | frozenset):
+        return len(a) == len(b) and sorted(map(_identity, a)) == sorted(map(_identity, b))
     if isinstance(a, Mapping):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return len(a) == len(b) and all(same(one, other) for _, one, other in _entries_of(a, b))
+    if isinstance(a, complex):
+        return same(a.real, b.real) and same(a.imag, b.imag)
     if hasattr(a, "tocsr") and hasattr(b, "tocsr"):
         return a.shape == b.shape and a.dtype == b.dtype and not unlike(*_entries(a, b)).any()
     try:
-        return bool(a == b) or bool(a != a and b != b)  # noqa: PLR0124 - NaN and NaT, of any sort
+        # Times of two zones, or decimals of two precisions, may be equal and are not the same.
+        alike = bool(a == b) and (isinstance(a, _PLAIN) or repr(a) == repr(b))
+        return alike or bool(a != a and b != b)  # noqa: PLR0124 - NaN, of any sort
     except (ValueError, TypeError):
         return repr(a) == repr(b)
+
+
+def _entries_of(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """Each key and its two values: of 1, 1.0 and True, each is a key of its own."""
+    one, other = ({_identity(key): value for key, value in of.items()} for of in (a, b))
+    for name, key in {_identity(key): key for key in [*a, *b]}.items():
+        yield key, one.get(name, ABSENT), other.get(name, ABSENT)
+
+
+def _identity(key: Any) -> str:
+    """A text that is the same for keys, or members of sets, that are the same."""
+    if type(key) is float:
+        return f"float {key + 0.0!r}"  # of both zeros the same
+    if isinstance(key, tuple):
+        return f"{type(key)} ({', '.join(map(_identity, key))})"
+    if isinstance(key, frozenset):
+        return f"{type(key)} {{{', '.join(sorted(map(_identity, key)))}}}"
+    if isinstance(key, np.generic):
+        return f"{key.dtype.str} {key!r}"
+    return f"{type(key)} {key!r}"
 
 
 def _entries(a: Any, b: Any) -> tuple[Any, Any]:
@@ -95,8 +120,22 @@ def _entries(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def unlike(a: Any, b: Any) -> Any:
-    """Where two arrays of one shape differ, bool; NaN equals NaN."""
-    differ = a != b
+    """Where two arrays of one shape differ, bool; NaN equals NaN, in each part of a complex number."""
+    if "O" in (a.dtype.kind, b.dtype.kind):
+        pairs = zip(np.ravel(a), np.ravel(b), strict=True)
+        return np.array([not same(x, y) for x, y in pairs], bool).reshape(a.shape)
+    if a.dtype.names and a.dtype.names == b.dtype.names:
+        differ = np.zeros(a.shape, bool)
+        for name in a.dtype.names:
+            field = unlike(a[name], b[name])
+            differ |= field.any(axis=tuple(range(a.ndim, field.ndim)))
+        return differ
+    if a.dtype.kind == b.dtype.kind == "c":
+        return unlike(a.real, b.real) | unlike(a.imag, b.imag)
+    try:
+        differ = np.asarray(a != b)
+    except TypeError:  # such as dates and numbers
+        return np.ones(a.shape, bool)
     if a.dtype.kind in "fc" and b.dtype.kind in "fc":
         differ &= ~(np.isnan(a) & np.isnan(b))
     if a.dtype.kind in "mM" and b.dtype.kind in "mM":

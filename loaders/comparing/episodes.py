@@ -1,22 +1,20 @@
-"""What two episodes logged, compared in pieces of some ten thousand rows, so that length costs no memory."""
+"""What two episodes logged, compared stream by stream in pieces, so that length costs no memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from loaders.comparing.difference import Difference, same, unequal, unlike
+from loaders.comparing.difference import ABSENT, Difference, unequal, unlike
+from loaders.comparing.pieces import pieces
+from loaders.comparing.streams import TABLES, Columns, Rows
 from loaders.episode import EpisodeData
-from recorder.format.layout import NEURAL
+from recorder.format.layout import SPIKES
 
-ROWS = 20_000
-"""Rows of all streams of an episode together that are compared at a time, but for those of one timestep."""
 TIMES = frozenset({"start_time", "end_time"})
-Columns = dict[str, NDArray[Any]]
 
 
 @dataclass
@@ -31,19 +29,17 @@ class _Stream:
     most: float = 0.0
     form: str = ""
 
-    def compare(self, a: Columns, b: Columns) -> None:
-        """Some rows of both, by columns; the timesteps are one of them."""
-        sides = (a, b)
-        for side, columns in enumerate(sides):
-            self.rows[side] += _length(columns)
-        if not _length(a) and not _length(b):
+    def compare(self, a: Columns, b: Columns, rows: tuple[int, int]) -> None:
+        """Some rows of both, so many of them, by columns; the timesteps are one of those."""
+        for side in (0, 1):
+            self.rows[side] += rows[side]
+        if rows[0] == rows[1] and a.keys() == b.keys() and _lengths(a) == _lengths(b):
+            for name in a:
+                self._column(name, a, b)
             return
-        if _length(a) != _length(b) or a.keys() != b.keys():
-            shown = [f"{_length(columns)} rows of {', '.join(columns) or 'nothing'}" for columns in sides]
-            self._note(a if _length(a) else b, 0, (shown[0], shown[1]), max(map(_length, sides)))
-            return
-        for name in a:
-            self._column(name, a, b)
+        shown = [f"{max(_lengths(of), default=0)} rows of {', '.join(of) or 'nothing'}" for of in (a, b)]
+        longer = a if max(_lengths(a), default=0) >= max(_lengths(b), default=0) else b
+        self._note(longer, _apart(a, b), (shown[0], shown[1]), max(rows))
 
     def _column(self, name: str, a: Columns, b: Columns) -> None:
         one, other = a[name], b[name]
@@ -52,11 +48,7 @@ class _Stream:
             if one.shape != other.shape:
                 self._note(a, 0, (one.shape[1:], other.shape[1:]), len(one))
                 return
-        if one.dtype.kind == "O" or other.dtype.kind == "O":
-            differ = np.array([not same(x, y) for x, y in zip(one, other, strict=True)], bool)
-        else:
-            differ = unlike(one, other)
-        rows = np.flatnonzero(differ.reshape(len(one), -1).any(1)) if len(one) else np.empty(0, int)
+        rows = _unlike_rows(one, other)
         if len(rows):
             self._note(a, int(rows[0]), (one[rows[0]], other[rows[0]]), len(rows))
             if one.dtype.kind in "iuf" and other.dtype.kind in "iuf":
@@ -99,13 +91,40 @@ def unequal_episodes(a: EpisodeData, b: EpisodeData) -> Iterator[Difference]:
     yield from unequal("data", f"{where}/spikes.n_neurons", a.n_neurons, b.n_neurons)
     for what in ("static data", "final state"):
         yield from unequal("data", f"{where}/{what}", _trees(a, what), _trees(b, what))
-    names = list(dict.fromkeys([*a.streams, *b.streams, *_READERS]))
-    streams = {name: _Stream(f"{where}/{name}") for name in names}
-    for start, stop in _pieces(a, b):
-        for name, stream in streams.items():
-            stream.compare(_rows(a, name, start, stop), _rows(b, name, start, stop))
-    for stream in streams.values():
-        yield from stream.found()
+    logged = [_logged(episode) for episode in (a, b)]
+    if None not in logged:
+        yield from unequal("data", f"{where}/spikes.dtype", *logged)
+    for name in dict.fromkeys([*a.streams, *b.streams, *TABLES]):
+        yield from _unequal_streams(a, b, name)
+
+
+def _logged(episode: EpisodeData) -> Any:
+    """What spikes were logged as; None without any, and in files of the original system, which do not say."""
+    return episode._recording.steady(lambda: _logged_now(episode))
+
+
+def _logged_now(episode: EpisodeData) -> str | None:
+    said, spikes = episode._stored().facts(SPIKES).get("dtype"), episode._spikes()
+    return None if said is None or spikes is None else "indices" if said == "indices" else str(spikes.dtype)
+
+
+def _unequal_streams(a: EpisodeData, b: EpisodeData, name: str) -> Iterator[Difference]:
+    where = f"episode {a.episode_id}/{name}"
+    one, other = Rows(a, name), Rows(b, name)
+    if not one.count and not other.count and name not in TABLES:
+        yield from unequal("data", where, *(_form(episode, name) for episode in (a, b)))
+    found = _Stream(where)
+    for first, second in pieces(one, other):
+        sides = one.read(first.start, first.stop), other.read(second.start, second.stop)
+        found.compare(*sides, (first.stop - first.start, second.stop - second.start))
+    yield from found.found()
+
+
+def _form(episode: EpisodeData, name: str) -> Any:
+    if name not in episode.streams:
+        return ABSENT
+    stream = episode.stream(name)
+    return f"{stream.dtype} {stream.shape}"
 
 
 def _trees(episode: EpisodeData, what: str) -> dict[str, Any]:
@@ -114,54 +133,21 @@ def _trees(episode: EpisodeData, what: str) -> dict[str, Any]:
     return {name: episode.get_static_data(name) for name in episode.list_static_data()}
 
 
-def _pieces(a: EpisodeData, b: EpisodeData) -> Iterator[tuple[int, int]]:
-    spans = [span for span in (a.span(), b.span()) if span is not None]
-    waiting = [(min(s for s, _ in spans), max(e for _, e in spans))] if spans else []
-    while waiting:
-        start, stop = waiting.pop()
-        rows = max(sum(episode.row_counts(start, stop).values()) for episode in (a, b))
-        if not rows:
-            continue
-        if rows > ROWS and stop - start > 1:
-            middle = (start + stop) // 2
-            waiting += [(middle, stop), (start, middle)]
-            continue
-        yield start, stop
+def _lengths(columns: Columns) -> list[int]:
+    return [len(column) for column in columns.values()]
 
 
-def _rows(episode: EpisodeData, name: str, start: int, stop: int) -> Columns:
-    """Rows of a stream between timesteps; {} without any."""
-    if name in _READERS:
-        return _READERS[name](episode, start, stop)
-    if name not in episode.streams:
-        return {}
-    group, _, key = name.partition("/")
-    read = episode.get_neural_states if group == NEURAL else episode.get_behavior
-    found = read(timesteps=(start, stop), keys=[key])
-    own = f"{key}_timesteps"
-    return {"timesteps": found[own if own in found else "timesteps"], key: found[key]}
+def _unlike_rows(a: Any, b: Any) -> Any:
+    """Numbers of the rows that differ, of two arrays of one shape."""
+    differ = unlike(a, b)
+    return np.flatnonzero(differ.any(axis=tuple(range(1, differ.ndim))))
 
 
-def _spike_rows(episode: EpisodeData, start: int, stop: int) -> Columns:
-    """Silent rows count: at which timesteps there was one is part of what was logged."""
-    return {"timesteps": episode.spike_timesteps(start, stop)}
-
-
-def _events(episode: EpisodeData, start: int, stop: int) -> Columns:
-    events = list(episode.iter_events(start, stop))
-    cells = np.empty(len(events), object)
-    cells[:] = [(kind, data) for _, kind, data in events]
-    return {"timesteps": np.array([step for step, _, _ in events], np.int64), "events": cells}
-
-
-_READERS: dict[str, Callable[[EpisodeData, int, int], Columns]] = {
-    "spikes": lambda episode, start, stop: episode.get_spikes(start, stop),
-    "spike rows": _spike_rows,
-    "rewards": lambda episode, start, stop: episode.get_rewards(start, stop),
-    "weight_changes": lambda episode, start, stop: episode.get_weight_changes(start, stop),
-    "events": _events,
-}
-
-
-def _length(columns: Columns) -> int:
-    return len(next(iter(columns.values()))) if columns else 0
+def _apart(a: Columns, b: Columns) -> int:
+    """The first row at which columns of two lengths differ."""
+    first = min([*_lengths(a), *_lengths(b)], default=0)
+    for name in a.keys() & b.keys():
+        one, other = a[name][:first], b[name][:first]
+        if one.shape == other.shape and len(rows := _unlike_rows(one, other)):
+            first = int(rows[0])
+    return first

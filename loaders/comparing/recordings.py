@@ -10,8 +10,10 @@ from typing import Any
 from loaders.comparing.difference import ABSENT, Difference, same, unequal
 from loaders.comparing.episodes import unequal_episodes
 from loaders.comparing.generators import unequal_generators
+from loaders.documents import checkpoint_facts
 from loaders.experiment import ExperimentLoader
 
+_SO_FAR = "episode_count"
 _TIME = re.compile(r"_(\d{6})(?:_(\d+))?$")
 _OF_A_RUN = frozenset(
     {
@@ -35,7 +37,8 @@ def differences(
     """What two recordings do not have in common, one after the other as it is found.
 
     Times, process ids, folders and command lines, which no two runs share, are left out. Data are compared
-    exactly, in dtype, shape, timestep and value (NaN equals NaN), some ten thousand rows at a time.
+    exactly, in dtype, shape, timestep, value and the order of calls (NaN equals NaN, and -0.0 equals 0.0),
+    some ten thousand rows at a time. Spikes that were logged as another dtype, or as indices, differ.
 
     Parameters
     ----------
@@ -118,20 +121,27 @@ def _data(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
         else:
             there = ["there" if number in side else ABSENT for side in (one, other)]
             yield Difference("data", f"episode {number}", *there)
-    points = [_timeless(side.get_all_checkpoints()) for side in (a, b)]
+    points = [_timeless(side, side.get_all_checkpoints()) for side in (a, b)]
     yield from unequal("data", "checkpoints", *points)
+    # The episodes that had begun by then; how many of all there are is said above.
+    counts = [
+        _timeless(side, {name: fact.get(_SO_FAR) for name, fact in _facts(side).items()}) for side in (a, b)
+    ]
+    for name in counts[0].keys() & counts[1].keys():
+        yield from unequal("data", f"checkpoints.{name}, episodes so far", counts[0][name], counts[1][name])
 
 
 def _random(a: ExperimentLoader, b: ExperimentLoader) -> Iterator[Difference]:
-    one, other = (_timeless(side.get_random_states()) for side in (a, b))
+    one, other = (_timeless(side, side.get_random_states()) for side in (a, b))
     for name in dict.fromkeys([*one, *other]):
         yield from unequal_generators(f"checkpoints.{name}", one.get(name), other.get(name))
 
 
-def _timeless(points: dict[str, Any]) -> dict[str, Any]:
-    """What checkpoints have, by name without its time and number, in the order of their times."""
+def _timeless(side: ExperimentLoader, points: dict[str, Any]) -> dict[str, Any]:
+    """What checkpoints have, by name without its time and number, in the order in which they were saved."""
+    facts = _facts(side)
     found: dict[str, Any] = {}
-    for name in sorted(points, key=_order):
+    for name in sorted(points, key=lambda name: _order(name, facts.get(name, {}))):
         stem, number, values = _TIME.sub("", name), 1, points[name]
         while f"{stem} {number}" in found:
             number += 1
@@ -139,10 +149,17 @@ def _timeless(points: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _order(name: str) -> tuple[str, str, int]:
-    """Name, time of day, and number within the second."""
+def _facts(side: ExperimentLoader) -> dict[str, dict[str, Any]]:
+    return side.at_once(lambda loader: checkpoint_facts(loader.h5_file))
+
+
+def _order(name: str, facts: dict[str, Any]) -> tuple[str, int, str, str, int]:
+    """Name, episodes so far, date, and for those without them: time of day, and number within the second."""
+    known = facts.get(_SO_FAR)
+    then = known if isinstance(known, int) else 0, str(facts.get("timestamp", ""))
     found = _TIME.search(name)
-    return (_TIME.sub("", name), found[1], int(found[2] or 1)) if found else (name, "", 1)
+    stem, time, number = (_TIME.sub("", name), found[1], int(found[2] or 1)) if found else (name, "", 1)
+    return stem, *then, time, number
 
 
 def _lasting(facts: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Library:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise FileNotFoundError(2, "No such file or directory", str(path))
-        self.path = path
+        self.path = path.absolute()
         self._known: dict[Path, tuple[tuple[int, int], float, Entry]] = {}
         """Of each file what it was when it was looked at, and when it may be again."""
         self._files: list[Path] = []

@@ -17,7 +17,7 @@ _PAUSE = 0.05
 def find_live(path: str | os.PathLike[str], wait: float | None) -> Path:
     """The HDF5 file of a recording: ``path`` itself, or of the recordings below it the newest that runs.
 
-    A recording that is named, by its folder or its file, need not run.
+    A recording that is named, by its folder or its file, need not run. The file's path is absolute.
 
     Raises
     ------
@@ -28,9 +28,10 @@ def find_live(path: str | os.PathLike[str], wait: float | None) -> Path:
     """
     if wait is not None and not (isinstance(wait, int | float) and wait >= 0):
         raise OptionError(f"wait must be seconds, 0 or more, or None, got {wait!r}")
+    place = Path(path).absolute()  # whoever changes the working folder goes on with this one
     deadline = None if wait is None else time.monotonic() + wait
     while True:
-        found = _named(Path(path)) or _newest(Path(path))
+        found = _named(place) or _newest(place)
         if found is not None:
             return found
         if deadline is not None and time.monotonic() >= deadline:

@@ -34,11 +34,11 @@ def open_contents(
     ReadError, OptionError
         As :class:`loaders.steering.dataset.JASPERSteeringDataset`.
     """
-    folder, where = Path(dataset_dir), device_of(device)
+    folder, where = Path(dataset_dir).absolute(), device_of(device)
     if use_mmap not in (None, True, False):
         raise OptionError(f"use_mmap must be None, True or False, got {use_mmap!r}")
     if not folder.is_dir():
-        raise ReadError(f"Dataset directory not found: {folder}")
+        raise ReadError(f"Dataset directory not found: {Path(dataset_dir)}")
     settings = Settings.read(folder)
     found = choose(folder, storage_format, [split for split in splits if split in SPLITS])
     for split in splits:
@@ -50,7 +50,7 @@ def open_contents(
     if mapped and where.type != "cpu":
         logger.warning("use_mmap=True: tensors stay in their files, and samples are moved to %s", where)
     for split in splits:
-        logger.info("Loading %s split from %s", split, folder)
+        logger.info("Loading %s split from %s", split, Path(dataset_dir))
     return Contents(folder, found, settings, splits, mapped=bool(mapped), device=where)
 
 

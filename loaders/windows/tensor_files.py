@@ -43,7 +43,7 @@ class SubjectPairDataset(SubjectPairs):
         *,
         seed: int | None = None,
     ) -> None:
-        subjects = subject_folders(Path(window_cache_dir))
+        subjects = subject_folders(Path(window_cache_dir).absolute())
         counts = np.array([len(files) for files in subjects.values()], np.int64)
         super().__init__(list(subjects), counts, transforms, max_subjects, seed, window_cache_dir)
         self._files = [subjects[name] for name in self.subject_names]
@@ -87,7 +87,7 @@ class WindowMEG_Dataset(Dataset[Pair]):  # noqa: N801 - the name that it is know
             raise OptionError("transforms are what two views of a window differ by; got None")
         if max_files is not None and max_files < 1:
             raise OptionError(f"max_files must be None or at least 1, got {max_files}")
-        subjects = subject_folders(Path(window_cache_dir))
+        subjects = subject_folders(Path(window_cache_dir).absolute())
         self.files = [file for files in subjects.values() for file in files][:max_files]
         if not self.files:
             raise ReadError(f"{window_cache_dir} has no windows <subject>/<n>.pt")

@@ -21,9 +21,10 @@ import click
 def command(first: Path, second: Path, parts: tuple[str, ...], quiet: bool) -> None:
     """Show what differs between two recordings: data, configuration, code, environment, random generators.
 
-    Data are compared exactly: dtypes, shapes, timesteps and values. Times of day, process ids and folders
-    are left out. Of random generators those are named that were saved with a checkpoint and are in another
-    state. Each line is part: what: the first | the second.
+    Data are compared exactly: dtypes, shapes, timesteps, values (NaN equals NaN) and the order of the calls
+    that logged them. Times of day, process ids and folders are left out. Of random generators those are
+    named that were saved with a checkpoint and are in another state. Each line is
+    part: what: the first | the second.
 
     \b
     Examples:

@@ -19,6 +19,7 @@ from recorder.format.layout import (
     JOURNAL_SUFFIX,
     RING_SUFFIX,
     RUNNING,
+    RUNTIME,
     TIMESTEPS,
     companion,
 )
@@ -26,6 +27,7 @@ from recorder.h5.lock import is_held
 from recorder.h5.reading.guard import attributes, child_dataset, child_group, names
 from recorder.h5.reading.kind import refused
 from recorder.h5.reading.rows import read_rows
+from recorder.h5.unlocked import is_open_to_write
 from recorder.h5.untrusted import open_untrusted
 
 T = TypeVar("T")
@@ -33,6 +35,8 @@ PATIENCE = 10.0
 """Seconds for which a reader tries again while a writer is at work."""
 MISREADINGS = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What h5py raises from a file that is damaged, or that changes under the reader."""
+PLAIN = "standard"
+"""The exporter that has no lock of its own beside the file."""
 KILLED = "killed"
 """The status of a recording whose program is gone but which nobody has repaired yet."""
 
@@ -66,12 +70,14 @@ def summarize(path: Path) -> Summary:
     ended: dict[str, int] = {}
     try:
         # Episodes that have ended are read once: a writer of many short ones leaves no time for all of them.
-        name, status, episodes, steps, ours = patiently(path, lambda file: _facts(file, ended))
+        name, status, episodes, steps, writer = patiently(path, lambda file: _facts(file, ended))
     except MISREADINGS as error:
         raise ReadError(f"HDF5 cannot read {path}: {' '.join(str(error).split())}") from error
     left = any(companion(path, suffix).exists() for suffix in (RING_SUFFIX, JOURNAL_SUFFIX))
-    if ours and (status == RUNNING or left) and not is_held(path):
-        status = KILLED
+    if writer is not None and (status == RUNNING or left) and not is_held(path):
+        plain = not left and writer.get("exporter") == PLAIN
+        if not (plain and is_open_to_write(path, writer)):
+            status = KILLED
     return Summary(name or path.parent.name, status, episodes, steps)
 
 
@@ -114,7 +120,8 @@ def patiently(path: Path, read: Callable[[h5py.File], T]) -> T:
         time.sleep(0.01)
 
 
-def _facts(file: h5py.File, ended: dict[str, int]) -> tuple[str, str, int, int, bool]:
+def _facts(file: h5py.File, ended: dict[str, int]) -> tuple[str, str, int, int, dict[str, Any] | None]:
+    """Name, status, episodes, steps, and of ours what is said of who writes it."""
     episodes = child_group(file, EPISODES)
     found = [] if episodes is None else names(episodes)
     steps = sum(_steps(episodes, name, ended) for name in found)
@@ -124,8 +131,13 @@ def _facts(file: h5py.File, ended: dict[str, int]) -> tuple[str, str, int, int, 
         str(facts.get("status", "")),
         len(found),
         steps,
-        facts.get("format") == FORMAT,
+        _writer(file, facts) if facts.get("format") == FORMAT else None,
     )
+
+
+def _writer(file: h5py.File, facts: dict[str, Any]) -> dict[str, Any]:
+    runtime = child_group(file, RUNTIME) if facts.get("status") == RUNNING else None
+    return {**({} if runtime is None else attributes(runtime)), "exporter": facts.get("exporter")}
 
 
 def _steps(episodes: Any, name: str, ended: dict[str, int]) -> int:

@@ -148,7 +148,13 @@ class TableContract:
             with pytest.warns(UserWarning, match="Validation: timestep should be non-negative"):
                 exporter.log(-1, behavior={"x": 1.0})
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
+    @settings(
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+            HealthCheck.too_slow,
+        ]
+    )
     @given(
         calls=st.lists(
             st.tuples(

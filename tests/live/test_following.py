@@ -60,7 +60,7 @@ def call(step: int, segment: dict[str, Any], form: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(st.lists(SEGMENT, min_size=1, max_size=6), st.sampled_from([1 << 11, 1 << 14]), st.booleans())
 def test_all_rows_come_once(
     monkeypatch: pytest.MonkeyPatch, form: str, segments: list[dict[str, Any]], block: int, eager: bool
@@ -96,7 +96,7 @@ def test_all_rows_come_once(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=8)
 @given(
     st.lists(SEGMENT, min_size=1, max_size=6),
     st.integers(1, 40),

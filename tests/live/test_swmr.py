@@ -127,7 +127,7 @@ def test_an_open_file_shows_more_when_it_is_refreshed(tmp_path: Path) -> None:
                     assert (int(count), float(total)) == (step + 1, step * (step + 1) / 2)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(
     st.lists(st.integers(0, 60), max_size=6),
     st.integers(1, 300),
@@ -261,7 +261,7 @@ def test_chunks_have_the_rows_that_may_wait(tmp_path: Path, clock: Clock) -> Non
     assert rows == {1: 1000, 10: pytest.approx(7, abs=1), 1_000: pytest.approx(700, abs=70), 100_000: 10_000}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(
     st.lists(
         st.tuples(st.integers(1, 60), st.sampled_from([0.001, 0.02, 0.1, 0.3, 2.0]), st.booleans()),

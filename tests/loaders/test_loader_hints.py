@@ -77,7 +77,7 @@ def everything(episode: Any, start: int | None, stop: int | None) -> list[Any]:
 
 
 @given(st.integers(0, len(CLOCKS) - 1), st.none() | st.integers(-25, 170), st.none() | st.integers(-25, 170))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 def test_ranges_are_the_same_with_and_without(
     both: tuple[Path, Path], number: int, start: int | None, stop: int | None
 ) -> None:

@@ -113,6 +113,7 @@ class EEGWindowDataset(ItemDataset):
                 allow_damaged=allow_damaged,
                 decoded_bytes=decoded_bytes,
             )
+        self._jobs = [job.absolute() for job in self._jobs]
         self._groups = Groups.of_counts([job.target.name for job in self._jobs], self.window_counts)
         say(f"[DATA] Dataset ready! Total windows: {len(self)}")
 

@@ -59,7 +59,7 @@ class WindowFolder:
     """
 
     def __init__(self, cache_dir: str | os.PathLike[str], *, decoded_bytes: int = DECODED_BYTES) -> None:
-        self.path = Path(cache_dir)
+        self.path = Path(cache_dir).absolute()
         self._decoded_bytes = decoded_bytes
         self._open: PerProcess[_Open] = PerProcess(functools.partial(_Open, self.path, decoded_bytes))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,11 @@ class Job:
     labels: Path | None
     target: Path
     unlabelled: bool = False
+
+    def absolute(self) -> Job:
+        """The same, wherever the program goes."""
+        labels = None if self.labels is None else self.labels.absolute()
+        return replace(self, edf=self.edf.absolute(), labels=labels, target=self.target.absolute())
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def episode_sources(
     if isinstance(streams, str):
         raise OptionError(f"expected a list of streams, got {streams!r}")
     every = count_of("every", every, "timesteps")
-    path = find_recording(recording)
+    path = find_recording(recording).absolute()
     with ExperimentLoader(path) as experiment:
         wanted = experiment.list_episodes() if episodes is None else list(episodes)
         if not wanted:

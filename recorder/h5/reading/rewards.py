@@ -69,7 +69,9 @@ class RunRewards:
 
     def _cut(self, first: int, last: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         values, lengths = self._stored_runs()
-        ends = np.cumsum(lengths)
+        ends = self.stored.cache.get("run ends")
+        if ends is None or len(ends) != len(lengths):
+            ends = self.stored.cache["run ends"] = np.cumsum(lengths)
         low, high = int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(ends, last))
         high = min(high + 1, len(values)) if last > first else low
         kept = np.minimum(ends[low:high], last) - np.maximum(ends[low:high] - lengths[low:high], first)

@@ -62,7 +62,7 @@ class RowFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], dataset: str) -> None:
-        self.path, self.dataset = Path(path), dataset
+        self.path, self.dataset = Path(path).absolute(), dataset
         self._opened = PerProcess(functools.partial(_OpenRows, self.path, dataset))
         opened = self._opened.get()
         self.shape, self.dtype, self._identity = opened.shape, opened.dtype, opened.identity

@@ -56,12 +56,12 @@ class WindowFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         try:
             facts = open_steadily(self.path, functools.partial(_Facts, self.path))
         except FileNotFoundError as error:
             raise CacheNotFoundError(
-                f"HDF5 file not found: {self.path}. Please run create_hdf5_cache() first."
+                f"HDF5 file not found: {Path(path)}. Please run create_hdf5_cache() first."
             ) from error
         self.shape, self.dtype, self.filtered = facts.shape, facts.dtype, facts.filtered
         self.names, self.starts, self.counts = facts.names, facts.starts, facts.counts
