@@ -8,33 +8,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from loaders.comparing.difference import unequal
-from loaders.comparing.episodes import unequal_episodes
 from loaders.comparing.recordings import differences
+from loaders.drafts import (
+    Account,
+    Pathlike,
+    drafted,
+    require_finished,
+    require_led,
+    require_same,
+    require_sound,
+    stored_at,
+    target_of,
+)
 from loaders.experiment import ExperimentLoader
 from loaders.find import find_recording
-from recorder.errors import DamagedError, InputError, ReadError, WriteError
-from recorder.format.layout import (
-    DATA_FILE,
-    DROPPED,
-    EPISODES,
-    INTERRUPTED,
-    MERGED,
-    RECOVERED_STEPS,
-    SPLIT,
-    UNVERIFIED,
-    episode_path,
-)
-from recorder.h5.assembling import Assembly, chosen_filter, page_of, settle, soft_links
-from recorder.h5.draft import failed
+from loaders.merging import merge
+from recorder.errors import DamagedError, InputError, ReadError
+from recorder.format.layout import SPLIT
+from recorder.h5.assembling import Assembly, chosen_filter, page_of, settle
 from recorder.h5.lock import RecordingLock
 from recorder.h5.repair import needs_recovery
-from recorder.h5.verify import verify
-from recorder.h5.verify.walk import LINK
+
+__all__ = ["merge", "pack", "split"]
 
 Progress = Callable[[int, int], None]
-Pathlike = str | os.PathLike[str]
-_SUMS = (DROPPED, RECOVERED_STEPS)
 _ATTEMPTS = 5
 _NAMED = 10
 
@@ -84,8 +81,8 @@ def pack(
     """
     chosen_filter(compression, level)
     with _for_packing(path, in_place=out is None) as loader:
-        target = Path(os.path.realpath(loader.h5_path)) if out is None else _target(out)
-        with _draft(target, [loader.h5_path]) as draft:
+        target = Path(os.path.realpath(loader.h5_path)) if out is None else target_of(out)
+        with drafted(target, 1) as draft:
             ids = loader.list_episodes()
             page = page_of(loader.h5_path.stat().st_size) if cloud else 0
             with Assembly(draft, compression=compression, level=level, cloud=page) as made:
@@ -93,7 +90,7 @@ def pack(
                 _add(made, loader, ids, progress)
                 made.checkpoints(loader.h5_file)
                 made.scales(wanted=scales)
-            _require_sound(draft)
+            require_sound(draft)
             with ExperimentLoader(draft) as again:
                 for difference in differences(loader, again):
                     if difference.where not in ("compression", "compression_level"):
@@ -117,20 +114,24 @@ def split(
     ReadError, FileExistsError, WriteError
         As :func:`pack`.
     """
-    target = _target(out)
-    with ExperimentLoader(path) as loader, _draft(target, [loader.h5_path]) as draft:
-        _require_finished(loader)
+    target = target_of(out)
+    with ExperimentLoader(path) as loader, drafted(target, 1) as draft:
+        require_finished(loader)
         there = set(loader.list_episodes())
         wanted = _of_those(there, episodes)
-        _require_led(loader, {_path_of(loader, number) for number in wanted})
+        require_led(loader, {stored_at(loader, number) for number in wanted})
         with Assembly(draft) as made:
             made.begin(loader.h5_file)
             _add(made, loader, wanted, progress)
             made.checkpoints(loader.h5_file)
             made.note(SPLIT, {"recording": str(loader.experiment_dir), "of": len(there), "episodes": wanted})
-            _count(made, [(loader, wanted)])
+            account = Account()
+            account.add(loader, wanted)
+            account.put(made)
             made.scales(wanted=False)
-        _check(draft, [(loader, {i: i for i in wanted})])
+        require_sound(draft)
+        with ExperimentLoader(draft) as again:
+            require_same(again, loader, {i: i for i in wanted})
         settle(draft, target, replace=False)
     return target
 
@@ -151,166 +152,10 @@ def _of_those(there: Set[int], episodes: Iterable[int]) -> list[int]:
     return sorted(wanted)
 
 
-def merge(paths: Iterable[Pathlike], out: Pathlike, *, progress: Progress | None = None) -> Path:
-    """Write the episodes of several finished recordings into one, numbered anew in the order given.
-
-    Configuration, metadata, code and network are those of the first; the root document ``merged`` has those
-    of all, and which episode was which. Networks must be the same. Where one of them has dimension scales,
-    the streams of all episodes get them.
-
-    Raises
-    ------
-    InputError
-        No recordings; or their networks differ; or a soft link of the first leads to an episode, whose number
-        will be another.
-    ReadError, FileExistsError, WriteError
-        As :func:`pack`.
-    """
-    with contextlib.ExitStack() as stack:
-        loaders = [stack.enter_context(ExperimentLoader(path)) for path in paths]
-        if not loaders:
-            raise InputError("recordings", "one at least", "none")
-        target = _target(out)
-        draft = stack.enter_context(_draft(target, [loader.h5_path for loader in loaders]))
-        for loader in loaders:
-            _require_finished(loader)
-        first = loaders[0]
-        for other in loaders[1:]:
-            _require_same_network(first, other)
-        _require_led(first, set())  # episodes get other numbers
-        pairs = [(loader, episode_id) for loader in loaders for episode_id in loader.list_episodes()]
-        numbers: list[dict[int, int]] = [{} for _ in loaders]
-        for number, (loader, episode_id) in enumerate(pairs):
-            numbers[loaders.index(loader)][episode_id] = number
-        with Assembly(draft) as made:
-            made.begin(first.h5_file)
-            for number, (loader, episode_id) in enumerate(_told(pairs, progress)):
-                made.add(
-                    loader.h5_file, _path_of(loader, episode_id), episode_path(number), episode_id=number
-                )
-            for loader in loaders:
-                made.checkpoints(loader.h5_file)
-            made.note(MERGED, [_origin(loader, ids) for loader, ids in zip(loaders, numbers, strict=True)])
-            _count(made, [(loader, list(ids)) for loader, ids in zip(loaders, numbers, strict=True)])
-            made.scales(wanted=False)
-        _check(draft, list(zip(loaders, numbers, strict=True)))
-        settle(draft, target, replace=False)
-    return target
-
-
-def _target(out: Pathlike) -> Path:
-    place = Path(out)
-    if place.suffix not in (".h5", ".hdf5"):
-        place = place / DATA_FILE
-    if place.exists():
-        raise FileExistsError(f"{place} exists already")
-    return place
-
-
-@contextlib.contextmanager
-def _draft(target: Path, sources: list[Path]) -> Iterator[Path]:
-    """Where to write what becomes ``target``; where that fails, nothing is left, nor folders made for it."""
-    made = [folder for folder in target.parents if not folder.exists()]
-    draft = target.with_name(target.name + ".new")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        made = []
-    except WriteError as error:
-        cause = error.__cause__
-        why = failed(target, cause) if isinstance(cause, OSError) else error
-        whole = "the recording is" if len(sources) == 1 else "the recordings are"
-        raise WriteError(f"{why}; {whole} as before") from cause
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-
-
-def _require_finished(loader: ExperimentLoader) -> None:
-    if loader._recording.original:
-        raise ReadError(f"{loader.h5_path} is a file of the original system, whose layout is another")
-    if loader._recording.living:
-        raise ReadError(f"{loader.h5_path} is being written")
-
-
-def _require_led(loader: ExperimentLoader, episodes: set[str]) -> None:
-    """Make sure that every soft link which goes along leads to what it led to; episodes by their paths."""
-    for place, target in soft_links(loader.h5_file):
-        within = target.removeprefix("/").split("/")
-        if within[0] == EPISODES and len(within) > 1 and "/".join(within[:2]) not in episodes:
-            raise InputError(f"soft link {place}", "a link to what the result has", target)
-
-
-def _require_same_network(a: ExperimentLoader, b: ExperimentLoader) -> None:
-    for difference in unequal("data", "network", a.get_network_structure(), b.get_network_structure()):
-        raise InputError(
-            "recordings", f"the network of {a.experiment_dir}", f"{b.experiment_dir}: {difference}"
-        )
-
-
-def _path_of(loader: ExperimentLoader, episode_id: int) -> str:
-    name = loader._recording.episodes().ids[episode_id]
-    return f"{EPISODES}/{name}"
-
-
 def _add(made: Assembly, loader: ExperimentLoader, ids: Sequence[int], progress: Progress | None) -> None:
     for episode_id in _told(ids, progress):
-        path = _path_of(loader, episode_id)
+        path = stored_at(loader, episode_id)
         made.add(loader.h5_file, path, path)
-
-
-def _count(made: Assembly, parts: list[tuple[ExperimentLoader, list[int]]]) -> None:
-    """Root attributes that say when and how many, over all that is in the file."""
-    facts = [loader.get_episode(number).get_metadata() for loader, ids in parts for number in ids]
-    roots = [loader.attributes for loader, _ in parts]
-    statuses = {str(root.get("status")) for root in roots}
-    texts = {"status": statuses.pop() if len(statuses) == 1 else INTERRUPTED}
-    for name, choose in (("start_time", min), ("end_time", max)):
-        times = [str(root[name]) for root in roots if name in root]
-        texts |= {name: choose(times)} if times else {}
-    numbers = {"episode_count": len(facts), "total_episodes": len(facts)}
-    sums = {name: sum(row.get(name, 0) for row in facts) for name in _SUMS}
-    # Which steps a power cut may have torn is known of whole recordings alone.
-    sums[UNVERIFIED] = sum(root.get(UNVERIFIED, 0) for root in roots)
-    made.put(texts, numbers | sums)
-
-
-def _origin(loader: ExperimentLoader, numbers: dict[int, int]) -> dict[str, Any]:
-    return {
-        "recording": str(loader.experiment_dir),
-        "attributes": loader.attributes,
-        "config": loader.get_config(),
-        "metadata": loader.get_metadata(),
-        "git": loader.get_git_info(),
-        "runtime": loader.get_runtime_info(),
-        "episodes": [[old, new] for old, new in numbers.items()],
-    }
-
-
-def _check(draft: Path, sources: list[tuple[ExperimentLoader, dict[int, int]]]) -> None:
-    """Compare what was written with where it came from.
-
-    Raises
-    ------
-    DamagedError
-        It is not the same.
-    """
-    _require_sound(draft)
-    with ExperimentLoader(draft) as made:
-        for loader, numbers in sources:
-            for old, new in numbers.items():
-                for difference in unequal_episodes(loader.get_episode(old), made.get_episode(new)):
-                    if difference.where != f"episode {old}.episode_id":
-                        raise DamagedError(f"{draft} is not what {loader.h5_path} is: {difference}")
-
-
-def _require_sound(draft: Path) -> None:
-    for finding in verify(draft):
-        if finding.message != LINK:  # those of the source are kept
-            raise DamagedError(f"{draft}: {finding}")
 
 
 @contextlib.contextmanager
@@ -322,7 +167,7 @@ def _for_packing(path: Pathlike, *, in_place: bool) -> Iterator[ExperimentLoader
         place = find_recording(path)
         before = place.stat()
         with ExperimentLoader(path) as loader:
-            _require_finished(loader)
+            require_finished(loader)
             with RecordingLock(place) if in_place else contextlib.nullcontext():
                 now = place.stat()
                 same = (before.st_ino, before.st_mtime_ns) == (now.st_ino, now.st_mtime_ns)

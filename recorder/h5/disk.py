@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+NO_FILES = (errno.EMFILE, errno.ENFILE)
+"""As many files are open as may be, which says nothing of the one that was to be opened."""
 _CANNOT = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 
 from recorder.errors import DamagedError, ReadError, RecordingLockedError
+from recorder.h5.disk import NO_FILES
 from recorder.h5.journal import sync_folder
 from recorder.h5.lock import owner_of
 from recorder.h5.repair import needs_repair, open_unwritten, repair
@@ -87,7 +88,7 @@ def open_for_reading(path: Path) -> h5py.File:
     except BlockingIOError as error:
         raise ReadError(f"{path} cannot be read now: {error.strerror}") from error
     except OSError as error:
-        if not path.is_file():
+        if error.errno in NO_FILES or not path.is_file():
             raise
         raise DamagedError(f"{path} is no HDF5 file, or is damaged: {error}") from error
 

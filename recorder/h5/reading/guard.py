@@ -16,6 +16,7 @@ import numpy as np
 from recorder.errors import DamagedError, FlightrecError
 from recorder.format.deflate import INFLATE_ERRORS
 from recorder.format.layout import ENCODING, WEIGHTS_CSR
+from recorder.h5.disk import NO_FILES
 from recorder.h5.reading.budget import (
     BUDGET,
     CREDIBLE_RATIO,
@@ -68,6 +69,8 @@ class damage:  # noqa: N801 - used as a verb
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Literal[False]:
         if isinstance(error, BROKEN) and not isinstance(error, FlightrecError):
+            if getattr(error, "errno", None) in NO_FILES:
+                return False
             place = self._where if isinstance(self._where, str) else self._where.name
             raise DamagedError(f"{place}: {type(error).__name__}: {error}") from error
         return False

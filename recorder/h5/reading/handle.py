@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recorder.errors import ClosedError, DamagedError, FlightrecError, ReadError
+from recorder.h5.disk import NO_FILES
 from recorder.h5.file import open_for_reading, open_snapshot
 from recorder.h5.lock import is_written
 from recorder.h5.present import open_present
@@ -187,6 +188,8 @@ def _open(path: Path) -> Any:
     except (FlightrecError, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:
+        if getattr(error, "errno", None) in NO_FILES:
+            raise
         with path.open("rb") as file:
             known = file.read(len(_SIGNATURE)) == _SIGNATURE
         if known:
