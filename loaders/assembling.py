@@ -51,6 +51,9 @@ def pack(
     Soft and external links are kept as they are and not followed, as ``h5repack`` does. Where a loader looks
     for data, it refuses them, and so what stands there cannot be compared: that is an error.
 
+    It is written beside its place, as ``<name>.<process id>-<random>.new``, which a process that is killed
+    leaves behind.
+
     Parameters
     ----------
     out : path, optional

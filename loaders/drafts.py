@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def target_of(out: Pathlike) -> Path:
     place = Path(out)
     if place.suffix not in (".h5", ".hdf5"):
         place = place / DATA_FILE
-    if place.exists():
+    if os.path.lexists(place):
         raise FileExistsError(f"{place} exists already")
     return place
 
@@ -41,7 +42,8 @@ def target_of(out: Pathlike) -> Path:
 def drafted(target: Path, sources: int) -> Iterator[Path]:
     """Where to write what becomes ``target``; where that fails, nothing is left, nor folders made for it."""
     made = [folder for folder in target.parents if not folder.exists()]
-    draft = target.with_name(target.name + ".new")
+    # A name of its own: another process may be at work on the same target, and `.new` may be a user's file.
+    draft = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(8)}.new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield draft

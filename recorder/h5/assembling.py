@@ -5,6 +5,7 @@ The file is written beside its name and is of format 1.10; nothing of what its s
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import shutil
@@ -63,7 +64,7 @@ class Assembly:
     Parameters
     ----------
     path : Path
-        Where it is written; replaced.
+        Where it is written; nothing may be there.
     compression : str or None
         Filter for every chunked dataset, or ``"keep"``.
     level : int or None
@@ -74,6 +75,8 @@ class Assembly:
     ------
     OptionError
         A filter that this HDF5 cannot write, or a level that it has not.
+    FileExistsError
+        There is something at ``path``.
     WriteError
         Of every method, and at the end: there is no room for it on the disk.
     """
@@ -277,7 +280,9 @@ def _settle(draft: Path, path: Path, *, replace: bool) -> None:
         except FileExistsError:
             raise
         except OSError:
-            pass  # a file system without hard links
+            # A file system without hard links: here another's may still come in between.
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         else:
             draft.unlink()
             return

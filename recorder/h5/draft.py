@@ -35,7 +35,7 @@ class DraftBytes(OverlayFile):
 
     def __init__(self, path: Path, due: Callable[[], None]) -> None:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError as error:
             if type(error) is not OSError:
                 raise
@@ -72,6 +72,8 @@ def draft_bytes(path: Path) -> Iterator[DraftBytes]:
     ------
     WriteError
         The disk is full, whatever else came of it.
+    FileExistsError
+        There is something at ``path``, which is left alone.
     OSError
         The file may not stand there.
     """

@@ -16,6 +16,7 @@ import pytest
 from loaders import ExperimentLoader, assembling
 from recorder import DataExporter
 from recorder.errors import DamagedError, ReadError
+from recorder.h5.draft import draft_file
 
 
 def record(folder: Path, name: str, episodes: int = 2) -> Path:
@@ -74,3 +75,45 @@ def test_a_recording_that_changes_while_it_is_merged_is_refused(tmp_path: Path) 
     with pytest.raises(ReadError, match="changed while"):
         assembling.merge([first, second], tmp_path / "all.h5", progress=resumed)
     assert not list(tmp_path.glob("all*"))
+
+
+def test_a_file_beside_the_target_is_the_users(tmp_path: Path) -> None:
+    path, mine = record(tmp_path, "a"), tmp_path / "out.h5.new"
+    mine.write_text("precious")
+    assembling.split(path, [0], tmp_path / "out.h5")
+    assembling.pack(path, tmp_path / "packed.h5")
+    assembling.merge([path], tmp_path / "merged.h5")
+    assert mine.read_text() == "precious"
+    with pytest.raises(FileExistsError), draft_file(mine):
+        raise AssertionError
+    assert mine.read_text() == "precious"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_who_comes_second_leaves_the_first_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    path, out = record(tmp_path, "a"), tmp_path / "out.h5"
+    if not links:
+        monkeypatch.setattr(os, "link", _no_links)
+
+    def another(done: int, _: int) -> None:
+        if done == 1:
+            assembling.split(path, [1], out)
+
+    with pytest.raises(FileExistsError):
+        assembling.split(path, [0, 1], out, progress=another)
+    with ExperimentLoader(out) as loader:
+        assert loader.list_episodes() == [1]
+    assert not list(tmp_path.glob("*.new"))
+
+
+def _no_links(*_: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_link_that_leads_nowhere_is_refused_before_the_work(tmp_path: Path) -> None:
+    path = record(tmp_path, "a")
+    (tmp_path / "out.h5").symlink_to(tmp_path / "nothing")
+    with pytest.raises(FileExistsError, match="exists already"):
+        assembling.split(path, [0], tmp_path / "out.h5")
