@@ -16,7 +16,6 @@ from loaders.drafts import (
     require_finished,
     require_led,
     require_same,
-    require_sound,
     stored_at,
     target_of,
 )
@@ -25,7 +24,7 @@ from loaders.find import find_recording
 from loaders.merging import merge
 from recorder.errors import DamagedError, InputError, ReadError
 from recorder.format.layout import SPLIT
-from recorder.h5.assembling import Assembly, chosen_filter, page_of, settle
+from recorder.h5.assembling import Assembly, chosen_filter, page_of
 from recorder.h5.lock import RecordingLock
 from recorder.h5.repair import needs_recovery
 
@@ -88,17 +87,17 @@ def pack(
         with drafted(target, 1) as draft:
             ids = loader.list_episodes()
             page = page_of(loader.h5_path.stat().st_size) if cloud else 0
-            with Assembly(draft, compression=compression, level=level, cloud=page) as made:
+            with Assembly(draft.path, compression=compression, level=level, cloud=page) as made:
                 made.begin(loader.h5_file)
                 _add(made, loader, ids, progress)
                 made.checkpoints(loader.h5_file)
                 made.scales(wanted=scales)
-            require_sound(draft)
-            with ExperimentLoader(draft) as again:
+            draft.require_sound()
+            with ExperimentLoader(draft.path) as again:
                 for difference in differences(loader, again):
                     if difference.where not in ("compression", "compression_level"):
-                        raise DamagedError(f"{draft} is not what {loader.h5_path} is: {difference}")
-            settle(draft, target, replace=out is None)
+                        raise DamagedError(f"{draft.path} is not what {loader.h5_path} is: {difference}")
+            draft.settle(replace=out is None)
     return target
 
 
@@ -123,7 +122,7 @@ def split(
         there = set(loader.list_episodes())
         wanted = _of_those(there, episodes)
         require_led(loader, {stored_at(loader, number) for number in wanted})
-        with Assembly(draft) as made:
+        with Assembly(draft.path) as made:
             made.begin(loader.h5_file)
             _add(made, loader, wanted, progress)
             made.checkpoints(loader.h5_file)
@@ -132,10 +131,10 @@ def split(
             account.add(loader, wanted)
             account.put(made)
             made.scales(wanted=False)
-        require_sound(draft)
-        with ExperimentLoader(draft) as again:
+        draft.require_sound()
+        with ExperimentLoader(draft.path) as again:
             require_same(again, loader, {i: i for i in wanted})
-        settle(draft, target, replace=False)
+        draft.settle(replace=False)
     return target
 
 

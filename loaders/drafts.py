@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from loaders.comparing.episodes import unequal_episodes
 from loaders.experiment import ExperimentLoader
 from recorder.errors import DamagedError, InputError, ReadError, WriteError
 from recorder.format.layout import DATA_FILE, DROPPED, EPISODES, INTERRUPTED, RECOVERED_STEPS, UNVERIFIED
-from recorder.h5.assembling import Assembly, soft_links
-from recorder.h5.draft import failed
+from recorder.h5.assembling import Assembly, settle, soft_links
+from recorder.h5.draft import beside, failed
 from recorder.h5.verify import verify
 from recorder.h5.verify.walk import LINK
 
@@ -38,27 +38,44 @@ def target_of(out: Pathlike) -> Path:
     return place
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A file that is to become another.
+
+    Attributes
+    ----------
+    path, target : Path
+    due : callable
+        Raises what the handler of a signal raised, if that was lost.
+    """
+
+    path: Path
+    target: Path
+    due: Callable[[], None]
+
+    def require_sound(self) -> None:
+        """Make sure that every byte is in order."""
+        for finding in verify(self.path, lambda *_: self.due()):
+            if finding.message != LINK:  # those of the source are kept
+                raise DamagedError(f"{self.path}: {finding}")
+
+    def settle(self, *, replace: bool) -> None:
+        """Have it in its place; see :func:`recorder.h5.assembling.settle`."""
+        self.due()
+        settle(self.path, self.target, replace=replace)
+
+
 @contextlib.contextmanager
-def drafted(target: Path, sources: int) -> Iterator[Path]:
+def drafted(target: Path, sources: int) -> Iterator[Draft]:
     """Where to write what becomes ``target``; where that fails, nothing is left, nor folders made for it."""
-    made = [folder for folder in target.parents if not folder.exists()]
-    # A name of its own: another process may be at work on the same target, and `.new` may be a user's file.
-    draft = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(8)}.new")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        made = []
+        with beside(target) as (path, due):
+            yield Draft(path, target, due)
     except WriteError as error:
         cause = error.__cause__
         why = failed(target, cause) if isinstance(cause, OSError) else error
         whole = "the recording is" if sources == 1 else "the recordings are"
         raise WriteError(f"{why}; {whole} as before") from cause
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
 
 
 def require_finished(loader: ExperimentLoader) -> None:
@@ -75,13 +92,6 @@ def require_led(loader: ExperimentLoader, episodes: set[str]) -> None:
         within = target.removeprefix("/").split("/")
         if within[0] == EPISODES and len(within) > 1 and "/".join(within[:2]) not in episodes:
             raise InputError(f"soft link {place}", "a link to what the result has", target)
-
-
-def require_sound(draft: Path) -> None:
-    """Make sure that every byte of a draft is in order."""
-    for finding in verify(draft):
-        if finding.message != LINK:  # those of the source are kept
-            raise DamagedError(f"{draft}: {finding}")
 
 
 def require_same(made: ExperimentLoader, loader: ExperimentLoader, numbers: Mapping[int, int]) -> None:

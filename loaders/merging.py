@@ -21,7 +21,6 @@ from loaders.drafts import (
     require_finished,
     require_led,
     require_same,
-    require_sound,
     stored_at,
     target_of,
 )
@@ -29,7 +28,7 @@ from loaders.experiment import ExperimentLoader
 from loaders.remote import is_remote
 from recorder.errors import InputError, ReadError
 from recorder.format.layout import MERGED, episode_path
-from recorder.h5.assembling import Assembly, settle
+from recorder.h5.assembling import Assembly
 
 
 def merge(
@@ -58,14 +57,14 @@ def merge(
     target = target_of(out)
     sources = _checked(places)
     with drafted(target, len(sources)) as draft:
-        with Assembly(draft) as made:
+        with Assembly(draft.path) as made:
             _copy(made, sources, progress)
-        require_sound(draft)
-        with ExperimentLoader(draft) as again:
+        draft.require_sound()
+        with ExperimentLoader(draft.path) as again:
             for source in sources:
                 with source.opened() as loader:
                     require_same(again, loader, source.numbers)
-        settle(draft, target, replace=False)
+        draft.settle(replace=False)
     return target
 
 

@@ -1,4 +1,4 @@
-"""Signals kept waiting while a block is written on the caller's thread."""
+"""Signals that come while a block is at work on the caller's thread: kept waiting, or not forgotten."""
 
 from __future__ import annotations
 
@@ -46,6 +46,48 @@ def deferred() -> Iterator[Callable[[], None]]:
                 handlers[number](number, sys._getframe())
             except BaseException as error:
                 raised = raised or error
+        if raised is not None:
+            raise raised
+
+
+@contextlib.contextmanager
+def remembered() -> Iterator[Callable[[], None]]:
+    """Have what Python's signal handlers raise leave the block, wherever in it they run.
+
+    Python forgets what is raised in a finalizer or the callback of a weak reference, of which h5py has one
+    for each object, and HDF5 tells of what is raised in a read as of a damaged file. What the block is given
+    raises what was forgotten: a long block calls it before what cannot be undone. So does the block's end.
+    Handlers run on the main thread alone; on any other there is nothing to remember.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield _nothing
+        return
+    came: list[BaseException] = []
+
+    def noted(number: int, frame: Any) -> None:
+        try:
+            handlers[number](number, frame)
+        except BaseException as error:
+            came.append(error)
+            raise
+
+    def due() -> None:
+        if came:
+            raise came[0]
+
+    handlers = {number: h for number in _ALL if callable(h := _signal.getsignal(number))}
+    try:
+        for which in handlers:
+            _signal.signal(which, noted)
+        try:
+            yield due
+        except Exception as error:
+            if came and error is not came[0]:
+                raise came[0] from error
+            raise
+        due()
+    finally:
+        raised = _put_back(handlers)
         if raised is not None:
             raise raised
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import Any
 
 import pytest
 
-from recorder.interrupts import deferred
+from recorder.interrupts import deferred, remembered
 
 
 def test_every_signal_is_delivered_and_every_handler_put_back() -> None:
@@ -45,3 +46,37 @@ def test_a_long_block_says_where_it_may_end() -> None:
             done.append(step)
             due()
     assert done == [0, 1]
+
+
+def test_what_a_handler_raises_is_not_forgotten() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), remembered() as due:
+        due()
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        due()
+        raise AssertionError
+    with pytest.raises(KeyboardInterrupt), remembered(), contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), remembered():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise OSError("what HDF5 makes of it") from error
+    with pytest.raises(KeyboardInterrupt), remembered(), deferred() as due:
+        signal.raise_signal(signal.SIGINT)
+        with contextlib.suppress(KeyboardInterrupt):
+            due()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_handler_that_raises_nothing_runs_once() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
+    try:
+        with remembered() as due:
+            signal.raise_signal(signal.SIGUSR1)
+            due()
+        assert seen == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, before)

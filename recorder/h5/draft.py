@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import h5py
 from recorder.errors import WriteError
 from recorder.h5.overlay import OverlayFile
 from recorder.h5.transaction import LIBVER
-from recorder.interrupts import deferred
+from recorder.interrupts import deferred, remembered
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LARGE = 1 << 16
@@ -94,6 +95,29 @@ def draft_file(path: Path, **keywords: Any) -> Iterator[tuple[h5py.File, Callabl
     """As :func:`draft_bytes`: an open file, and its ``step``; ``keywords`` are those of ``h5py.File``."""
     with draft_bytes(path) as raw, h5py.File(raw, "w", **{"libver": LIBVER, **keywords}) as file:
         yield file, raw.step
+
+
+@contextlib.contextmanager
+def beside(target: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Where to write what becomes ``target``, removed after the block, if it is there still.
+
+    Folders are made for it, and stay unless an exception leaves the block. The second thing is called before
+    the file is put in place: it raises what handlers of signals raised, where that was lost.
+    """
+    made = [folder for folder in target.parents if not folder.exists()]
+    # A name of its own: another process may be at work on the same target, and `.new` may be a user's file.
+    draft = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(8)}.new")
+    try:
+        with remembered() as due:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield draft, due
+        made = []
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def failed(path: Path, error: OSError) -> WriteError:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loaders import ExperimentLoader, assembling
+from loaders import ExperimentLoader, assembling, drafts
 from recorder import DataExporter
 from recorder.errors import DamagedError, ReadError
 from recorder.h5.draft import draft_file
@@ -117,3 +118,33 @@ def test_a_link_that_leads_nowhere_is_refused_before_the_work(tmp_path: Path) ->
     (tmp_path / "out.h5").symlink_to(tmp_path / "nothing")
     with pytest.raises(FileExistsError, match="exists already"):
         assembling.split(path, [0], tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize("command", ["pack", "gzip", "split", "merge"])
+def test_an_interrupt_that_is_lost_while_the_result_is_looked_at_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    path = record(tmp_path, "a")
+    before = path.stat().st_ino
+    real = drafts.verify
+
+    def looked(*arguments: Any) -> Any:
+        # As the callback of a weak reference, in which Python forgets what is raised.
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(drafts, "verify", looked)
+    out = tmp_path / "out.h5"
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        if command == "merge":
+            assembling.merge([path, path], out)
+        elif command == "split":
+            assembling.split(path, [0], out)
+        else:
+            assembling.pack(path, compression="gzip" if command == "gzip" else "keep")
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert path.stat().st_ino == before
+    assert not out.exists()
+    assert not list(tmp_path.rglob("*.new"))
