@@ -13,6 +13,7 @@ from loaders.drafts import (
     Account,
     Pathlike,
     drafted,
+    of_which,
     require_finished,
     require_led,
     require_same,
@@ -106,8 +107,9 @@ def split(
 ) -> Path:
     """Write some episodes of a finished recording into one of their own, under their ids.
 
-    Everything around the episodes goes with them, links as in :func:`pack`; the root document ``split`` says
-    where they came from.
+    Everything around the episodes goes with them, links as in :func:`pack`. The root document ``split``,
+    which :meth:`ExperimentLoader.get_origin` returns, says where they came from, and what that was itself put
+    together from.
 
     Raises
     ------
@@ -126,7 +128,8 @@ def split(
             made.begin(loader.h5_file)
             _add(made, loader, wanted, progress)
             made.checkpoints(loader.h5_file)
-            made.note(SPLIT, {"recording": str(loader.experiment_dir), "of": len(there), "episodes": wanted})
+            note = {"recording": str(loader.h5_path), "of": len(there), "episodes": wanted}
+            made.origin(SPLIT, {**note, **of_which(loader)})
             account = Account()
             account.add(loader, wanted)
             account.put(made)

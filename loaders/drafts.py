@@ -19,6 +19,8 @@ from recorder.h5.verify import verify
 from recorder.h5.verify.walk import LINK
 
 Pathlike = str | os.PathLike[str]
+_STEPS = 20
+"""Of splitting and merging that a recording remembers: a document is nested some hundred levels at most."""
 _SUMS = (DROPPED, RECOVERED_STEPS)
 
 
@@ -146,14 +148,45 @@ class Account:
         made.put(texts, {"episode_count": self._count, "total_episodes": self._count, **self._sums})
 
 
-def entry_of(loader: ExperimentLoader, numbers: Mapping[int, int]) -> dict[str, Any]:
-    """What a merged recording keeps of one that it has the episodes of."""
-    return {
-        "recording": str(loader.experiment_dir),
+def entry_of(
+    loader: ExperimentLoader,
+    numbers: Mapping[int, int],
+    checkpoints: Mapping[str, str],
+    code: Mapping[str, str],
+) -> dict[str, Any]:
+    """What a merged recording keeps of one of its sources; ``code`` is that of the first, which it has."""
+    entry = {
+        "recording": str(loader.h5_path),
         "attributes": loader.attributes,
         "config": loader.get_config(),
         "metadata": loader.get_metadata(),
         "git": loader.get_git_info(),
         "runtime": loader.get_runtime_info(),
         "episodes": [[old, new] for old, new in numbers.items()],
+        "checkpoints": [[old, new] for old, new in checkpoints.items()],
+        "resumed": loader.get_resumptions(),
+        **of_which(loader),
     }
+    its_own = loader.get_code_snapshot()
+    return entry if its_own == code else {**entry, "code": its_own}
+
+
+def of_which(loader: ExperimentLoader) -> dict[str, Any]:
+    """What a recording was itself put together from, as an entry; none where it was recorded as it is."""
+    former = loader.get_origin()
+    return {} if former is None else {"of_which": _back(former, _STEPS)}
+
+
+def _back(origin: Any, steps: int) -> Any:
+    """As many steps of what is nested as may be kept, None for what is further back."""
+    if steps == 0:
+        return None
+    if isinstance(origin, list):
+        return [_one_back(entry, steps) for entry in origin]
+    return _one_back(origin, steps)
+
+
+def _one_back(entry: Any, steps: int) -> Any:
+    if not isinstance(entry, dict) or entry.get("of_which") is None:
+        return entry
+    return {**entry, "of_which": _back(entry["of_which"], steps - 1)}

@@ -151,9 +151,13 @@ class ExperimentLoader:
     def get_origin(self) -> Any:
         """What the recording was put together from; None where it was recorded as it is.
 
-        Of one that ``split`` made a dict: ``recording``, ``episodes``, and how many there were, ``of``.
-        Of one that ``merge`` made a list: ``recording``, ``attributes``, ``config``, ``metadata``, ``git``,
-        ``runtime`` of each, and ``episodes`` as pairs of the former and the present id.
+        Of one that ``split`` made a dict: ``recording``, the path of the file; ``episodes``; and how many
+        there were, ``of``. Of one that ``merge`` made a list with a dict for each: ``recording``,
+        ``attributes``, ``config``, ``metadata``, ``git``, ``runtime``, ``resumed`` (see
+        :meth:`get_resumptions`), ``episodes`` and ``checkpoints`` as pairs of the former and the present id
+        or name, and ``code``, where it is not that of the first, which :meth:`get_code_snapshot` has. In
+        either, ``of_which`` is what this method returned of that recording, if it was itself split or merged;
+        None for what is more than twenty such steps back.
         """
         return self._documents().origin()
 

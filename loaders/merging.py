@@ -36,9 +36,11 @@ def merge(
 ) -> Path:
     """Write the episodes of several finished recordings into one, numbered anew in the order given.
 
-    Configuration, metadata, code and network are those of the first; the root document ``merged`` has those
-    of all, and which episode was which. Networks must be the same. Where one of them has dimension scales,
-    the streams of all episodes get them. A few files are open at a time, however many recordings there are.
+    Configuration, metadata, code, network and resumptions are those of the first. The root document
+    ``merged``, which :meth:`ExperimentLoader.get_origin` returns, has those of all but the network, which
+    must be the same; which episode and which checkpoint was which; and what each was itself put together
+    from. Where one of them has dimension scales, the streams of all episodes get them. A few files are open
+    at a time, however many recordings there are.
 
     Raises
     ------
@@ -127,13 +129,14 @@ def _copy(made: Assembly, sources: list[_Source], progress: Callable[[int, int],
         with source.opened() as loader:
             if not entries:
                 made.begin(loader.h5_file)
+                code = loader.get_code_snapshot()
             for old, new in source.numbers.items():
                 made.add(loader.h5_file, stored_at(loader, old), episode_path(new), episode_id=new)
                 if progress is not None:
                     progress(new + 1, total)
-            made.checkpoints(loader.h5_file)
+            checkpoints = made.checkpoints(loader.h5_file)
             account.add(loader, list(source.numbers))
-            entries.append(entry_of(loader, source.numbers))
-    made.note(MERGED, entries)
+            entries.append(entry_of(loader, source.numbers, checkpoints, code))
+    made.origin(MERGED, entries)
     account.put(made)
     made.scales(wanted=False)

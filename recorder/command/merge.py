@@ -17,7 +17,10 @@ from recorder.command.text import say
 def command(paths: tuple[Path, ...], output: Path) -> None:
     """Write the episodes of several finished recordings into one, numbered anew in the order given.
 
-    Configuration, metadata, code and network are those of the first; those of the others are kept beside.
+    Configuration, metadata, code, network and resumptions are those of the first; those of all are kept
+    beside, with which episode and checkpoint was whose, for ExperimentLoader.get_origin(). Networks must
+    be the same. There may be more recordings than a process may have files open.
+
     Links of the first stay links; a soft one to an episode, whose number will be another, is an error.
 
     \b

@@ -18,7 +18,8 @@ from recorder.command.text import say
 def command(path: Path, output: Path, episodes: str) -> None:
     """Write some episodes of a finished recording into one of their own, under their ids.
 
-    Soft and external links stay links; a soft one to an episode that is left out is an error.
+    Soft and external links stay links; a soft one to an episode that is left out is an error. Where
+    the episodes came from is kept, for ExperimentLoader.get_origin().
 
     \b
     Examples:

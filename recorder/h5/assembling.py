@@ -19,7 +19,7 @@ import numpy as np
 from h5py import h5l, h5o
 
 from recorder.errors import OptionError
-from recorder.format.layout import CHECKPOINTS, EPISODES, RANDOM_STATES
+from recorder.format.layout import CHECKPOINTS, EPISODES, MERGED, RANDOM_STATES, SPLIT
 from recorder.h5 import make
 from recorder.h5.attached import Attached
 from recorder.h5.draft import draft_file, failed
@@ -134,8 +134,12 @@ class Assembly:
         for key, value in attributes.items():
             self.file[name].attrs[key] = value
 
-    def checkpoints(self, source: h5py.File) -> None:
-        """All checkpoints with the states of random generators that go with them; names stay unique."""
+    def checkpoints(self, source: h5py.File) -> dict[str, str]:
+        """All checkpoints with the states of random generators that go with them; names stay unique.
+
+        Returns the present name of each by its former one.
+        """
+        named = {}
         points, states = source.get(CHECKPOINTS), source.get(RANDOM_STATES)
         for name, address in links(points) if points is not None else ():
             if address is None:
@@ -145,12 +149,18 @@ class Assembly:
                 number += 1
                 new = f"{name}_{number}"
             self._copy(points, name, self.file[CHECKPOINTS], new)
+            named[name] = new
             document = None if states is None else get_document(states, name)
             if document is not None:
                 put_document(self.file.require_group(RANDOM_STATES), new, document)
+        return named
 
-    def note(self, name: str, value: Any) -> None:
-        """A document of the root."""
+    def origin(self, name: str, value: Any) -> None:
+        """The root document that says what this was put together from, in place of those of its sources."""
+        for former in (MERGED, SPLIT):
+            self.file.attrs.pop(former, None)
+            if self.file.id.links.exists(former.encode()):
+                del self.file[former]
         put_document(self.file, name, value)
 
     def scales(self, *, wanted: bool) -> None:
