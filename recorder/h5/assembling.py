@@ -5,7 +5,6 @@ The file is written beside its name and is of format 1.10; nothing of what its s
 
 from __future__ import annotations
 
-import errno
 import os
 import posixpath
 import shutil
@@ -287,12 +286,10 @@ def _settle(draft: Path, path: Path, *, replace: bool) -> None:
     if not replace:
         try:
             os.link(draft, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            # A file system without hard links: here another's may still come in between.
+        except OSError as error:
+            # Without hard links: here another's may still come in between.
             if os.path.lexists(path):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+                raise FileExistsError(f"{path} exists already") from error
         else:
             draft.unlink()
             return

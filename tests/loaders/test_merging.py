@@ -106,7 +106,7 @@ def test_who_comes_second_leaves_the_first_alone(
         if done == 1:
             assembling.split(path, [1], out)
 
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match=r"out\.h5 exists already$"):
         assembling.split(path, [0, 1], out, progress=another)
     with ExperimentLoader(out) as loader:
         assert loader.list_episodes() == [1]
