@@ -32,4 +32,7 @@ def open_remote(path: Any, storage_options: Mapping[str, Any] | None) -> tuple[A
     place = UPath(path, **(storage_options or {}))
     if place.suffix not in _SUFFIXES:
         place /= DATA_FILE
-    return place, RemoteRecording(place, str(place), dict(place.storage_options))
+    # Of a chain, as simplecache::s3://…, universal_pathlib has options that fsspec takes from the URL again.
+    chained = "::" in str(path)
+    options = dict(storage_options or {}) if chained else dict(place.storage_options)
+    return place, RemoteRecording(place, str(place), options)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loaders import ExperimentLoader
+from recorder import DataExporter
 from recorder.interrupts import deferred, remembered
+from recorder.ring.arena import Ring
+from recorder.writer import Writer
 
 
 def test_every_signal_is_delivered_and_every_handler_put_back() -> None:
@@ -80,3 +88,31 @@ def test_a_handler_that_raises_nothing_runs_once() -> None:
         assert seen == [signal.SIGUSR1]
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_ctrl_c_while_a_recording_is_closed_waits_for_its_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ring goes once no thread looks at it any more, and then the interrupt comes."""
+    run, close, writing = Writer._run, Ring.close, []
+
+    def interrupting(writer: Writer) -> None:
+        run(writer)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+    def closed(ring: Ring, **options: Any) -> None:
+        writing.append([thread.name for thread in threading.enumerate() if "flightrec" in thread.name])
+        close(ring, **options)
+
+    monkeypatch.setattr(Writer, "_run", interrupting)
+    monkeypatch.setattr(Ring, "close", closed)
+    exporter = DataExporter("run", tmp_path, async_write=True)
+    exporter.start_episode()
+    exporter.log(0, reward=1.0)
+    with pytest.raises(KeyboardInterrupt):
+        exporter.close()
+    assert writing == [[]]
+    with ExperimentLoader(exporter.h5_path) as loader:
+        assert loader.status == "completed"
+    exporter.close()

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
@@ -79,9 +80,12 @@ class ExperimentCollection(Sequence[Run]):
         self._workers = workers
         self._index = Index(index_path(self._place) if index else None)
         self._runs: list[Run] | None = None
+        self._known: set[str] = set()
+        """Of a part of a collection, the columns of the whole."""
 
     def _of(self, runs: Iterable[Run]) -> Self:
         made = copy.copy(self)
+        made._known = self._known or set(self.columns)
         made._runs = list(runs)
         return made
 
@@ -97,6 +101,7 @@ class ExperimentCollection(Sequence[Run]):
         if self._runs is None:
             return
         whole = {run.name: run for run in self._read()}
+        self._known = self._known and self._known | {key for run in whole.values() for key in run}
         self._runs = [whole[run.name] for run in self._runs if run.name in whole]
 
     def _read(self) -> list[Run]:
@@ -166,6 +171,13 @@ class ExperimentCollection(Sequence[Run]):
         """Names of all columns that some recording has, those of every one first."""
         return list(dict.fromkeys([*COLUMNS, *(key for run in self.runs for key in run)]))
 
+    def _require(self, column: str) -> None:
+        known = self._known or set(self.columns)
+        if self.runs and column not in known:
+            near = get_close_matches(column, known, n=3)
+            hint = f"; there is {' and '.join(near)}" if near else ""
+            raise KeyError(f"no recording has a column {column!r}{hint}")
+
     def filter(self, condition: Callable[[Run], Any] | None = None, /, **columns: Any) -> Self:
         """Those for which ``condition`` holds and whose columns have these values.
 
@@ -177,7 +189,15 @@ class ExperimentCollection(Sequence[Run]):
             Values by column; ``**{"config.lr": 0.1}`` for names with dots. Numbers are compared across types,
             lists, tuples and arrays element by element; NaN equals NaN. A callable is told the value (None
             where there is none).
+
+        Raises
+        ------
+        KeyError
+            A value is asked for, not None, of a column that no recording has.
         """
+        for key, wanted in columns.items():
+            if wanted is not None and not callable(wanted):
+                self._require(key)
 
         def fits(run: Run) -> bool:
             for key, wanted in columns.items():
@@ -196,9 +216,13 @@ class ExperimentCollection(Sequence[Run]):
 
         Raises
         ------
+        KeyError
+            No recording has such a column.
         OptionError
             Values have no order, such as mappings.
         """
+        if not callable(column):
+            self._require(column)
         value = column if callable(column) else lambda run: run.get(column)
         return self._of(ordered(self.runs, value, descending=descending))
 

@@ -105,8 +105,8 @@ def _write(draft: Path, parts: Parts, config: str, compression: str | None) -> N
             if parts.residency is not None:
                 parts.residency.looked_at(0, nbytes)
 
-        writer = EmbeddingWriter(draft, compression, advance)
-        try:
+        draft.unlink(missing_ok=True)  # of one that was killed; nobody else is at work, for the lock is held
+        with EmbeddingWriter(draft, compression, advance) as writer:
             for group, line in _GROUPS.items():
                 logger.info(line)
                 stems = [stem for stem, field in FIELDS.items() if field.path.startswith(f"{group}/")]
@@ -116,8 +116,6 @@ def _write(draft: Path, parts: Parts, config: str, compression: str | None) -> N
             logger.info("Converting split indices...")
             writer.splits(splits)
             writer.config(config)
-        finally:
-            writer.close()
         with EmbeddingFile(draft) as file:
             _compare(file, arrays, advance)
             same = file.keyword_lists()

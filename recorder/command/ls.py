@@ -57,7 +57,7 @@ def command(
     """
     from loaders.collection import ExperimentCollection
 
-    runs = ExperimentCollection(folder, workers=workers)
+    runs = whole = ExperimentCollection(folder, workers=workers)
     for text in wanted:
         name, equals, value = text.partition("=")
         if not equals:
@@ -66,12 +66,13 @@ def command(
     if all_columns:
         click.echo("\n".join(map(printable, runs.columns)))
         return
+    asked = [*(text.partition("=")[0] for text in wanted), sort, *more]
+    unknown = [name for name in asked if name not in whole.columns]
+    if whole and unknown:
+        raise click.UsageError(f"no recording has a column {unknown[0]!r}: see flightrec ls --all-columns")
     if not runs:
         say(f"no recordings below {folder}" + (" of which this holds" if wanted else ""))
         return
-    unknown = [name for name in (sort, *more) if name not in runs.columns]
-    if unknown:
-        raise click.UsageError(f"no recording has a column {unknown[0]!r}: see flightrec ls --all-columns")
     shown = [*_COLUMNS, *more]
     rows = [
         [run.name, *(_cell(name, run.get(name)) for name in shown)]

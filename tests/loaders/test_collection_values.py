@@ -86,6 +86,26 @@ def test_recordings_are_filtered_by_arrays_and_nan(runs: ExperimentCollection) -
     assert found(lr=np.float32(3)) == "a"
 
 
+def test_a_column_that_no_recording_has_is_an_error(runs: ExperimentCollection) -> None:
+    """A slip of the pen would find another recording to be the best, or none."""
+    for look in (lambda some: some.sort("config.bacth"), lambda some: some.filter(stauts="completed")):
+        for some in (runs, runs.filter(lambda run: run.name.startswith("b"))):
+            with pytest.raises(
+                KeyError, match=r"no recording has a column .*; there is (config.batch|status)"
+            ):
+                look(some)
+        assert len(look(runs[:0])) == 0
+    # Of a part, a column counts that others have.
+    part = runs.filter(lambda run: run.name.startswith("b"))
+    assert "config.grid" not in part.columns
+    assert len(part.filter(**{"config.grid": 1})) == 0
+    assert order(part.sort("config.grid")) == "b"
+    assert len(runs.filter(**{"config.none": None})) == 4
+    done = CliRunner().invoke(cli, ["ls", str(runs.folder), "--where", "stauts=completed"])
+    assert done.exit_code == 2
+    assert "no recording has a column 'stauts'" in done.output
+
+
 def test_the_command_takes_values_as_they_are_printed_or_written(runs: ExperimentCollection) -> None:
     def listed(*wanted: str) -> str:
         options = [part for one in wanted for part in ("--where", f"config.{one}")]

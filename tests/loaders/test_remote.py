@@ -20,6 +20,7 @@ from loaders.comparing.recordings import differences
 from recorder import DataExporter
 from recorder.errors import ClosedError, DamagedError, ReadError, ReplacedError
 from recorder.h5.reading import remote
+from recorder.h5.reading.answers import mark_of
 from tests.loaders.test_assembling import record
 
 fsspec = pytest.importorskip("fsspec")
@@ -54,6 +55,19 @@ def test_a_file_in_memory_is_the_recording(path: Path) -> None:
     assert episodes[39].summary == {"score": 39.0}
     with pytest.raises(ClosedError):
         loader.get_config()
+
+
+def test_urls_of_fsspec_may_be_chained(path: Path, tmp_path: Path) -> None:
+    put(path, "memory://bucket/chained.h5")
+    kept = {"simplecache": {"cache_storage": str(tmp_path)}}
+    with ExperimentLoader("simplecache::memory://bucket/chained.h5", storage_options=kept) as there:
+        assert len(there.episodes) == 40
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_store_that_says_no_length_is_named() -> None:
+    with pytest.raises(ReadError, match=r"http://a/run.h5 cannot be read by ranges"):
+        mark_of({"name": "http://a/run.h5", "size": None})
 
 
 def test_what_cannot_be_read_is_said(path: Path, tmp_path: Path) -> None:

@@ -146,16 +146,39 @@ def test_a_file_that_did_not_take_everything_is_not_put_in_place(
 def test_files_that_change_meanwhile_are_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from recorder.h5.embeddings.writing import EmbeddingWriter
 
-    close = EmbeddingWriter.close
+    done = EmbeddingWriter.__exit__
 
-    def closed(self: Any) -> None:
-        close(self)
+    def changed(self: Any, *error: Any) -> None:
+        done(self, *error)
         torch.save(tensors()["negative_tiers"], folder / "negative_tiers.pt")
 
-    monkeypatch.setattr(EmbeddingWriter, "close", closed)
+    monkeypatch.setattr(EmbeddingWriter, "__exit__", changed)
     with pytest.raises(ReadError, match="changed while they were converted"):
         convert(folder)
     assert not (folder / "dataset.h5").exists()
+
+
+FULL = """
+import resource, signal, sys
+from loaders.steering import JASPERSteeringDataset
+from recorder import WriteError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+try:
+    JASPERSteeringDataset.convert_pt_to_hdf5(sys.argv[1], compression=None)
+except WriteError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    # In a process of its own, which HDF5 would crash at its end.
+    command = [sys.executable, "-c", FULL, str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "could not be written: File too large" in done.stdout
+    assert sorted(folder.iterdir()) == before
 
 
 KILLED = """

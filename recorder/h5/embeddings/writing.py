@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -23,10 +24,10 @@ from recorder.format.embeddings import (
     VALUES,
 )
 from recorder.h5.columns import chunk_shape
+from recorder.h5.draft import draft_file
 from recorder.h5.embeddings.keywords import Lists
 from recorder.h5.keywords import filter_keywords
 from recorder.h5.reading.together import together
-from recorder.h5.transaction import LIBVER
 
 COMPRESSIONS = ("gzip", "lzf", None)
 
@@ -36,7 +37,8 @@ STEERING_BYTES = 1 << 18
 """Centroids come again from pair to pair, the more often the more pairs a chunk has."""
 _BLOCK = 16 << 20
 _LEVEL = 4
-_ALIGNED_FROM, _ALIGNMENT = 4096, 64
+_ALIGNED_FROM = _ALIGNMENT = 64
+"""Bytes: what is mapped is read as it stands, and HDF5 does not gather small data by itself in a draft."""
 
 Advance = Callable[[int], Any]
 
@@ -53,7 +55,7 @@ def check_compression(compression: str | None) -> None:
 
 
 class EmbeddingWriter:
-    """A file that is being made; the caller puts it in place once it is whole.
+    """A file that is being made, a context manager; the caller puts it in place once it is whole.
 
     Parameters
     ----------
@@ -68,15 +70,25 @@ class EmbeddingWriter:
     ------
     OptionError
         Another compression.
+    WriteError
+        The disk is full.
     """
 
     def __init__(self, path: Path, compression: str | None, advance: Advance) -> None:
         check_compression(compression)
         self._gzip, self._advance = compression == "gzip", advance
         self._keywords = filter_keywords(compression, None)
-        self._file = h5py.File(
-            path, "w", libver=LIBVER, alignment_threshold=_ALIGNED_FROM, alignment_interval=_ALIGNMENT
-        )
+        self._draft = draft_file(path, alignment_threshold=_ALIGNED_FROM, alignment_interval=_ALIGNMENT)
+
+    def __enter__(self) -> Self:
+        self._file, self._step = self._draft.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file."""
+        self._draft.__exit__(kind, error, trace)
 
     def fields(self, stems: Iterator[str] | list[str], arrays: Mapping[str, NDArray[Any]]) -> None:
         """Store these fields."""
@@ -95,7 +107,7 @@ class EmbeddingWriter:
         """Store the splits, uncompressed."""
         for name, pairs in splits.items():
             self._file.create_dataset(f"{SPLIT_GROUP}/{name}", data=pairs)
-            self._advance(pairs.nbytes)
+            self._stored(pairs.nbytes)
 
     def config(self, text: str) -> None:
         """Store the text of the configuration."""
@@ -103,9 +115,9 @@ class EmbeddingWriter:
         kind = h5py.string_dtype("utf-8", max(len(raw), 1))
         self._file.create_dataset(CONFIG, data=np.array(raw, kind), dtype=kind)
 
-    def close(self) -> None:
-        """Finish the file."""
-        self._file.close()
+    def _stored(self, nbytes: int) -> None:
+        self._step()
+        self._advance(nbytes)
 
     def _put(self, path: str, array: NDArray[Any], most: int) -> None:
         if not self._keywords or not array.size:
@@ -124,7 +136,7 @@ class EmbeddingWriter:
         for start in range(0, len(array) if array.size else 0, rows):
             part = array[start : start + rows]
             dataset[start : start + rows] = part
-            self._advance(part.nbytes)
+            self._stored(part.nbytes)
 
     def _deflate(self, dataset: Any, array: NDArray[Any], chunk: tuple[int, ...]) -> None:
         """Chunks deflated outside HDF5, several at a time."""
@@ -141,7 +153,7 @@ class EmbeddingWriter:
             together(pack, starts)
             for first in starts:
                 dataset.id.write_direct_chunk((first, *(0,) * (array.ndim - 1)), packed[first], 0)
-            self._advance(array[start:stop].nbytes)
+            self._stored(array[start:stop].nbytes)
 
 
 def _padded(part: NDArray[Any], chunk: tuple[int, ...]) -> NDArray[Any]:

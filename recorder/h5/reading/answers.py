@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from recorder.errors import ReadError
+
 Mark = tuple[int, str | None]
 """Size, and what the store says about the bytes; another file has another one."""
 MARKS = ("ETag", "etag", "generation", "mtime", "Last-Modified", "last_modified")
@@ -23,8 +25,19 @@ class AnotherError(Exception):
 
 
 def mark_of(found: Mapping[str, Any]) -> Mark:
-    """The mark in what ``info`` of a file system says."""
-    return int(found["size"]), _said(found)
+    """The mark in what ``info`` of a file system says.
+
+    Raises
+    ------
+    ReadError
+        It does not say how long the file is.
+    """
+    size = found.get("size")
+    if size is None:
+        raise ReadError(
+            f"{found.get('name', 'the file')} cannot be read by ranges: the store does not say how long it is"
+        )
+    return int(size), _said(found)
 
 
 def is_another(mark: Mark, now: Mark) -> bool:
