@@ -144,7 +144,7 @@ def compare(spec: dict[str, Any]) -> dict[str, dict[str, float]]:
                     episode = exporter.start_episode()
                     spikes, v, x, y, reward = values[0]
                     exporter.log(0, {"v": v}, spikes, {"x": x, "y": y}, reward)
-                    keep(f"log(), {path}", exporter.log, lambda e=episode: e._steps.rows > ROUND)  # type: ignore[misc]
+                    keep(f"log(), {path}", exporter.log, lambda e=episode: e.steps.rows > ROUND)  # type: ignore[misc]
                     exporter.end_episode()
     empty = best["empty method"]
     return {name: {"ns": took, "ratio": took / empty} for name, took in best.items()}
