@@ -123,7 +123,8 @@ def test_inputs_depend_on_the_seed_alone(workloads) -> None:  # type: ignore[no-
 def test_batches(tmp_path: Path) -> None:
     assert "log_batch(), 100,000 steps" in run("batches.py", "--steps", "100000", "--output", str(tmp_path))
     ways = saved(tmp_path, "batches")["ways"]
-    assert all(way["caller_ns"] > 0 for way in ways.values())  # type: ignore[attr-defined]
+    # What is left of a difference may be nothing on a busy machine.
+    assert all(way["whole_ns"] > 0 for way in ways.values())  # type: ignore[attr-defined]
 
 
 def test_manifest(tmp_path: Path) -> None:
