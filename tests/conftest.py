@@ -4,7 +4,8 @@
 """
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,6 +29,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "flightrec"))
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What users' caches keep stays out of the user's who runs the tests."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, whatever a library that was tested before has made of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from recorder.interrupts import deferred, remembered
 from recorder.ring.arena import Ring
 from recorder.writer import Writer
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 
 def test_every_signal_is_delivered_and_every_handler_put_back() -> None:
     seen: list[int] = []

@@ -20,6 +20,8 @@ _BODY = """
 import resource, signal, sys
 from loaders.assembling import merge, pack, split
 from recorder.errors import WriteError
+
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 path, out = sys.argv[1:3]
 ways = {
     "pack": lambda: pack(path, out),

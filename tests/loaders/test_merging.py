@@ -23,6 +23,8 @@ from recorder.h5.draft import draft_file
 from recorder.h5.tree import put_document
 from recorder.h5.verify import verify
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 
 def record(folder: Path, name: str, episodes: int = 2) -> Path:
     with DataExporter(name, folder, neural_sampling_rate=1) as exporter:
