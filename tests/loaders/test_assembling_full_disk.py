@@ -16,12 +16,12 @@ from recorder import DataExporter
 from recorder.errors import WriteError
 
 ROOMS = (4096, 50_000, 300_000)
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 _BODY = """
 import resource, signal, sys
 from loaders.assembling import merge, pack, split
 from recorder.errors import WriteError
-
-pytestmark = pytest.mark.usefixtures("ctrl_c")
 path, out = sys.argv[1:3]
 ways = {
     "pack": lambda: pack(path, out),
