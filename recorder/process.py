@@ -91,14 +91,15 @@ def closed(recording: OpenRecording) -> None:
 def collected(recording: OpenRecording) -> None:
     """From its finalizer: end it all the same, though not here, where any lock may be held by this thread."""
     _left.append(recording)
+    # threading.Thread takes a lock of its module, which the collector may have interrupted.
+    start_new_thread(_end_left, ())
+    # Last: where warnings are errors, it raises.
     warnings.warn(
         f"{recording.h5_path} was never closed: it is ended as interrupted; use `with`, or call close()",
         ResourceWarning,
         source=recording,
         stacklevel=2,
     )
-    # threading.Thread takes a lock of its module, which the collector may have interrupted.
-    start_new_thread(_end_left, ())
 
 
 def _end_left() -> None:
@@ -120,11 +121,12 @@ def _end_all(number: int, frame: FrameType | None) -> None:
     recordings = list(_open)
     # Else a thread that logs keeps the interpreter for 5 ms whenever this one, or the timer's, waits for it.
     sys.setswitchinterval(_SWITCH)
-    if _is_within(frame) or _left or any(recording.in_the_middle() for recording in recordings):
+    if _is_within(frame) or _ending.locked() or any(recording.in_the_middle() for recording in recordings):
         again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
         return
+    _end_left()
     for recording in recordings:
         recording.end_early(signal.Signals(number).name)
     signal.signal(number, signal.SIG_DFL)

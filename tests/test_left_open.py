@@ -6,7 +6,10 @@ import contextlib
 import gc
 import subprocess
 import sys
+import time
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,5 +107,23 @@ def test_who_has_a_part_of_it_has_the_recording(tmp_path: Path, name: str) -> No
     with pytest.warns(ResourceWarning, match="never closed"):  # noqa: PT031
         del part
         collect()
+    with ExperimentLoader(path) as loader:
+        assert loader.status == "interrupted"
+
+
+def test_it_is_ended_where_warnings_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finalizer's error goes nowhere, and the recording ends all the same."""
+    raised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: raised.append(args.exc_type))
+    exporter = DataExporter("run", tmp_path)
+    path = exporter.h5_path
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        del exporter
+        gc.collect()
+    assert ResourceWarning in raised
+    until = time.monotonic() + 60
+    while process._left and time.monotonic() < until:
+        time.sleep(0.01)  # its thread's time
     with ExperimentLoader(path) as loader:
         assert loader.status == "interrupted"

@@ -14,18 +14,10 @@ import pytest
 from loaders import ExperimentCollection
 from loaders.collection import collection as collection_module
 from loaders.collection.facts import facts_of
-from recorder import DataExporter, StandardDataExporter
+from recorder import StandardDataExporter
 from recorder.h5.summary import summarize
 from recorder.h5.unlocked import is_open_to_write
-
-
-def record(root: Path, name: str, reward: float = 1.0) -> Path:
-    with DataExporter(name, root, neural_sampling_rate=1) as exporter:
-        exporter.save_config({"lr": reward})
-        exporter.start_episode()
-        exporter.log(timestep=0, reward=reward, behavior={"x": reward})
-        exporter.end_episode()
-    return exporter.output_dir.rename(root / name)
+from tests.loaders.test_collection_unreadable import record
 
 
 def test_a_row_that_no_document_holds_keeps_no_other_out_of_the_index(
